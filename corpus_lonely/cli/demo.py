@@ -1,0 +1,8 @@
+"""The command `corpus-lonely demo`."""
+
+import click
+
+
+@click.command()
+def demo() -> None:
+    """(being written)"""

@@ -1,0 +1,8 @@
+"""The command `corpus-lonely evaluate`."""
+
+import click
+
+
+@click.command()
+def evaluate() -> None:
+    """(being written)"""

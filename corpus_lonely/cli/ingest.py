@@ -1,0 +1,8 @@
+"""The commands `corpus-lonely ingest ...`."""
+
+import click
+
+
+@click.group()
+def ingest() -> None:
+    """(being written)"""

@@ -1,0 +1,61 @@
+"""The command `corpus-lonely`: its commands, and how errors reach the user."""
+
+import errno
+import sys
+from typing import Any
+
+import click
+
+from corpus_lonely import __version__
+from corpus_lonely.cli.demo import demo
+from corpus_lonely.cli.evaluate import evaluate
+from corpus_lonely.cli.ingest import ingest
+from corpus_lonely.cli.score import score
+from corpus_lonely.cli.study import study
+from corpus_lonely.cli.train import train
+from corpus_lonely.errors import CorpusLonelyError
+from corpus_lonely.files import output_error
+
+
+class _Main(click.Group):
+    """Turns errors into one line and the right exit status, unless --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CorpusLonelyError as error:
+            if ctx.find_root().meta.get("corpus_lonely.debug"):
+                raise
+            _fail(str(error), error.exit_status)
+        except OSError as error:
+            if ctx.find_root().meta.get("corpus_lonely.debug") or error.errno == errno.EPIPE:
+                raise
+            _fail(str(output_error(error, error.filename or "output")), 1)
+        except KeyboardInterrupt:
+            _fail("Interrupted. What is done is kept: run the same command again to go on.", 130)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(self.commands)  # in the order of the work, not of the alphabet
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(
+    cls=_Main,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog="\b\nSee it work, without any data of yours:\n  corpus-lonely demo",
+)
+@click.version_option(__version__, prog_name="corpus-lonely")
+def main() -> None:
+    """Fine-grained loneliness in social media.
+
+    From Reddit dumps to Parquet, from labelled posts to a model, from both to scores, and from
+    scores to answers over time. The stages meet on disk: each can be run alone.
+    """
+
+
+for _command in (demo, ingest, train, evaluate, score, study):
+    main.add_command(_command)

@@ -1,0 +1,8 @@
+"""The command `corpus-lonely train`."""
+
+import click
+
+
+@click.command()
+def train() -> None:
+    """(being written)"""

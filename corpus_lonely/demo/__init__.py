@@ -1,0 +1,1 @@
+"""The whole on synthetic data, through the same functions as the commands."""

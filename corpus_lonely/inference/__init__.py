@@ -1,0 +1,1 @@
+"""Texts to distributions on one device; no Dask here."""

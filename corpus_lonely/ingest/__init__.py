@@ -1,0 +1,1 @@
+"""From raw dumps to posts: clean, typed, partitioned Parquet with every drop counted."""

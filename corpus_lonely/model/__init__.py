@@ -1,0 +1,1 @@
+"""The network: an encoder, a head over the label hierarchy, and its losses."""

@@ -1,0 +1,1 @@
+"""From posts and a model to scores, in shards on a Dask cluster."""

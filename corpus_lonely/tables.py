@@ -1,0 +1,105 @@
+"""Arrow schemas read from schemas/, tables brought into their form, and Parquet with metadata in its footer."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus_lonely.errors import InputError
+from corpus_lonely.files import atomic_path
+from corpus_lonely.taxonomy import Taxonomy, schema_file
+
+_ARROW_TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float": pa.float32(),
+    "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
+    "list<int32>": pa.list_(pa.int32()),
+}
+_FOOTER_KEY = b"corpus_lonely"
+PASSED_THROUGH = ("post_id", "kind", "subreddit", "author", "created_at")
+"""Columns of the input that scores carry along, where the input has them."""
+SCORE_FACTS = ("status", "num_tokens", "truncated")
+"""Columns of scores that tell how each row was scored."""
+
+
+@cache
+def table_schema(name: str) -> pa.Schema:
+    """The Arrow schema of `posts`, `scores`, `labels` or `coverage`, with descriptions as metadata."""
+    content = json.loads(schema_file(f"{name}.json").read_text("utf-8"))
+    return pa.schema([_field(entry) for entry in content["fields"]])
+
+
+def _field(entry: dict[str, Any]) -> pa.Field:
+    required = entry.get("constraints", {}).get("required", False)
+    told = {key: entry[key] for key in ("description", "unit") if key in entry}
+    return pa.field(
+        entry["name"], _ARROW_TYPES[entry["arrowType"]], nullable=not required, metadata=told
+    )
+
+
+def scores_schema(taxonomy: Taxonomy, carried: Iterable[pa.Field] = ()) -> pa.Schema:
+    """The schema of scores under a taxonomy: carried columns, one float32 a label, then the facts.
+
+    carried: the fields that the input passes through, as the input has them.
+    """
+    declared = table_schema("scores")
+    names = set(declared.names)
+    labels = [
+        declared.field(column) if column in names else pa.field(column, pa.float32())
+        for column in taxonomy.score_columns
+    ]
+    return pa.schema([*carried, *labels, *(declared.field(name) for name in SCORE_FACTS)])
+
+
+def conform(table: pa.Table, schema: pa.Schema, where: str | Path) -> pa.Table:
+    """The table with exactly the schema's columns, in order and type.
+
+    A missing column becomes null if the schema allows it; InputError names what cannot be made to fit.
+    """
+    columns = []
+    for field in schema:
+        if field.name in table.column_names:
+            column = table.column(field.name)
+        elif field.nullable:
+            column = pa.nulls(table.num_rows, field.type)
+        else:
+            raise InputError(
+                f"has no column {field.name!r}; its columns are {', '.join(table.column_names)}",
+                where=where,
+            )
+        try:
+            columns.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(
+                f"column {field.name!r} does not fit {field.type} ({error})", where=where
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def with_footer(schema: pa.Schema, facts: Mapping[str, Any]) -> pa.Schema:
+    """The schema with `facts` in its metadata, which Parquet keeps in the footer."""
+    packed = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+    return schema.with_metadata({**(schema.metadata or {}), _FOOTER_KEY: packed})
+
+
+def footer(path: str | Path) -> dict[str, Any]:
+    """The facts in a Parquet file's footer, empty when it was not written by this package."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"is not readable as Parquet ({error})", where=path) from error
+    facts: dict[str, Any] = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
+    return facts
+
+
+def write_parquet(table: pa.Table, path: Path, staging: Path | None = None) -> None:
+    """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
+    with atomic_path(path, staging) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
