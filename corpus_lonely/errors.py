@@ -3,6 +3,7 @@
 CorpusLonelyError            exit status 1
 ├── InputError               a file or folder that was given cannot be used
 │   ├── TruncatedFileError   a compressed file ends before its last frame does
+│   ├── CorruptFileError     a compressed file holds bytes that its format does not allow
 │   ├── LabelsError          a labelled data set without the columns or votes that training needs
 │   └── ModelError           a folder that is no model, or a model of another kind
 ├── OutputError              the output cannot be written: a conflict, a full disk, no permission
@@ -52,6 +53,10 @@ class InputError(CorpusLonelyError):
 
 class TruncatedFileError(InputError):
     """A compressed file ends before its last frame does."""
+
+
+class CorruptFileError(InputError):
+    """A compressed file holds bytes that its format does not allow."""
 
 
 class LabelsError(InputError):

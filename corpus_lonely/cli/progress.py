@@ -26,7 +26,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed or 0.0
-        return Text(f"{rate:,.0f} {task.fields['unit']}/s", style="progress.data.speed")
+        return Text(f"{_number(rate)} {task.fields['unit']}/s", style="progress.data.speed")
 
 
 class TerminalProgress:
@@ -36,14 +36,15 @@ class TerminalProgress:
         self._console = console or Console(stderr=True, highlight=False)
         self._bars: Progress | None = None
         self._bar: TaskID | None = None
-        self._unit, self._done = "", 0.0
+        self._unit, self._done, self._before = "", 0.0, 0.0
         self._total: float | None = None
         self._began = self._told = 0.0
 
-    def start(self, task: str, total: float | None, unit: str) -> None:
+    def start(self, task: str, total: float | None, unit: str, done: float = 0.0) -> None:
         """See `Progress.start`."""
         self.finish()
-        self._unit, self._total, self._done = unit, total, 0.0
+        self._unit, self._total = unit, total
+        self._done = self._before = done
         self._began = self._told = time.monotonic()
         if not self._console.is_terminal:
             self._console.print(f"{task} ...", markup=False)
@@ -59,7 +60,9 @@ class TerminalProgress:
             TextColumn("{task.fields[detail]}"),
             console=self._console,
         )
-        self._bar = self._bars.add_task(task, total=total, unit=unit, detail="")
+        self._bar = self._bars.add_task(
+            task, total=total, completed=int(done), unit=unit, detail=""
+        )
         self._bars.start()
 
     def advance(self, amount: float, detail: str = "") -> None:
@@ -71,17 +74,19 @@ class TerminalProgress:
         now = time.monotonic()
         if now - self._told >= _LINE_EVERY_S:
             self._told = now
-            self._console.print(f"  {self._line(now)} {detail}".rstrip(), markup=False)
+            self._console.print(
+                f"  {self._line(now)} {detail}".rstrip(), markup=False, soft_wrap=True
+            )
 
     def _line(self, now: float) -> str:
-        rate = self._done / max(now - self._began, 1e-9)
+        rate = (self._done - self._before) / max(now - self._began, 1e-9)
         if not self._total:
-            return f"{self._done:,.0f} {self._unit}, {rate:,.0f}/s"
+            return f"{self._done:,.0f} {self._unit}, {_number(rate)}/s"
         left = (self._total - self._done) / rate if rate else 0.0
         share = 100 * self._done / self._total
         return (
             f"{share:3.0f} %, {self._done:,.0f} of {self._total:,.0f} {self._unit}, "
-            f"{rate:,.0f}/s, {_duration(left)} left"
+            f"{_number(rate)}/s, {_duration(left)} left"
         )
 
     def finish(self) -> None:
@@ -94,7 +99,9 @@ class TerminalProgress:
 
     def note(self, message: str) -> None:
         """See `Progress.note`."""
-        (self._bars.console if self._bars else self._console).print(message, markup=False)
+        (self._bars.console if self._bars else self._console).print(
+            message, markup=False, soft_wrap=True
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +113,10 @@ class TerminalProgress:
         trace: TracebackType | None,
     ) -> None:
         self.finish()
+
+
+def _number(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,148 @@
+"""Staged files into a posts folder: months merged, every line accounted for, all committed at once."""
+
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus_lonely import __version__
+from corpus_lonely.files import atomic_path
+from corpus_lonely.ingest.coverage import coverage
+from corpus_lonely.ingest.folder import PostsFolder, Record
+from corpus_lonely.ingest.merge import Source, merge_month
+from corpus_lonely.ingest.report import FileReport, ordered
+from corpus_lonely.ingest.stage import Staged
+from corpus_lonely.ingest.writer import staged_runs
+from corpus_lonely.progress import Progress
+from corpus_lonely.tables import write_parquet
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What one commit adds to a folder that is held."""
+
+    folder: PostsFolder
+    before: Record
+    """What the folder holds; a new record when it is made anew."""
+    staged: list[Staged]
+    schema: pa.Schema
+
+    def make(self, progress: Progress) -> Record:
+        """Does it, and returns what the folder holds then. OutputError when the disk is full."""
+        sources = self._sources()
+        months, duplicates = self._merge(sources, progress)
+        after = replace(self.before, files=self._files(months, duplicates), months=months)
+        changed = [
+            *map(self.folder.month, sources),
+            *map(self.folder.origins, sources),
+            *self._copy_counts(after),
+            *self._write_quarantine(),
+        ]
+        changed += self._write_coverage(after, list(sources))
+        self.folder.commit(after, changed)
+        return after
+
+    @property
+    def _first(self) -> int:
+        """The place of the first new file in the record."""
+        return len(self.before.files)
+
+    def _sources(self) -> dict[str, list[Source]]:
+        """For each month that changes: what the folder has of it, then the staged runs."""
+        sources: dict[str, list[Source]] = {}
+        for origin, staged in enumerate(self.staged, start=self._first):
+            for month, path in staged_runs(staged.folder):
+                sources.setdefault(month, []).append(Source(path, origin))
+        for month in self.before.months.keys() & sources.keys():
+            there = Source(self.folder.month(month), self.folder.origins(month))
+            sources[month].insert(0, there)
+        return dict(sorted(sources.items()))
+
+    def _merge(
+        self, sources: dict[str, list[Source]], progress: Progress
+    ) -> tuple[dict[str, dict[int, int]], Counter[int]]:
+        """Rows by month and file as they are then, and new duplicates by file."""
+        months, duplicates = dict(self.before.months), Counter[int]()
+        progress.start("Merging months", len(sources), "months")
+        for month, parts in sources.items():
+            out, origins = self.folder.month(month), self.folder.origins(month)
+            coming = self.folder.coming
+            merged = merge_month(parts, coming(out), coming(origins), self.schema, self._facts())
+            months[month] = dict(sorted(merged.kept.items()))
+            duplicates.update(merged.duplicates)
+            progress.advance(1, month)
+        progress.finish()
+        return dict(sorted(months.items())), duplicates
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "table": "posts",
+            "settings": self.before.settings,
+            "author_key": self.before.author_key,
+            "version": __version__,
+        }
+
+    def _files(
+        self, months: dict[str, dict[int, int]], duplicates: Counter[int]
+    ) -> tuple[FileReport, ...]:
+        """All files; one from before has fewer rows where a fresher copy of a post came in."""
+        kept: Counter[int] = Counter()
+        for rows in months.values():
+            kept.update(rows)
+        new = [
+            FileReport(
+                name=str(staged.dump.path),
+                size=staged.dump.size,
+                fingerprint=staged.fingerprint,
+                read=staged.read,
+                kept=kept[place],
+                dropped=ordered([*staged.dropped.items(), ("duplicate", duplicates[place])]),
+                broken=staged.broken,
+            )
+            for place, staged in enumerate(self.staged, start=self._first)
+        ]
+        old = [
+            replace(
+                file,
+                kept=kept[place],
+                dropped=ordered([*file.dropped.items(), ("duplicate", duplicates[place])]),
+            )
+            for place, file in enumerate(self.before.files)
+        ]
+        return (*old, *new)
+
+    def _copy_counts(self, after: Record) -> list[Path]:
+        places = [self.folder.counts(file) for file in after.files[self._first :]]
+        for place, staged in zip(places, self.staged, strict=True):
+            with atomic_path(self.folder.coming(place)) as temporary:
+                shutil.copyfile(staged.counts, temporary)
+        return places
+
+    def _write_coverage(self, after: Record, months: list[str]) -> list[Path]:
+        coming = self.folder.coming
+        counts = [self.folder.counts(file) for file in after.files]
+        table = coverage(
+            [*counts[: self._first], *map(coming, counts[self._first :])],
+            {month: coming(self.folder.month(month)) for month in months},
+            self.folder.coverage if self._first else None,
+        )
+        write_parquet(table, coming(self.folder.coverage))
+        return [self.folder.coverage]
+
+    def _write_quarantine(self) -> list[Path]:
+        """The bad lines of all files so far, for the owner's eyes alone."""
+        place = self.folder.quarantine
+        parts = [staged.quarantine for staged in self.staged]
+        if self._first and place.exists():
+            parts.insert(0, place)
+        with atomic_path(self.folder.coming(place)) as temporary:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as whole:
+                for part in parts:
+                    with part.open("rb") as lines:
+                        shutil.copyfileobj(lines, whole)
+        return [place]

@@ -1,0 +1,96 @@
+"""What a posts folder covers: month by subreddit and kind, how much was read, kept and dropped, and why."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus_lonely.ingest.stage import STAGED
+from corpus_lonely.tables import conform, table_schema
+
+_KEY = ["month", "subreddit", "kind"]
+_DROPPED = "dropped_"
+
+
+def coverage(counts: Iterable[Path], written: Mapping[str, Path], before: Path | None) -> pa.Table:
+    """The table of schemas/coverage.json.
+
+    counts: the staged counts of every file in the folder.
+    written: the months that changed, with their Parquet files; the other months' rows stay as they
+        are in `before`, the coverage table of the last run.
+    """
+    schema = table_schema("coverage")
+    reasons = [name for name in schema.names if name.startswith(_DROPPED)]
+    kept = pl.concat(
+        [_kept(month, path) for month, path in written.items()] + _unchanged(written, before)
+    )
+    read = pl.concat(
+        [_EMPTY_COUNTS, *(pl.DataFrame(pq.ParquetFile(path).read()) for path in counts)]
+    )
+    table = (
+        read.group_by(_KEY)
+        .agg(
+            pl.col("count").sum().alias("read"),
+            pl.col("count").filter(pl.col("reason") == STAGED).sum().alias(STAGED),
+            *(
+                pl.col("count")
+                .filter(pl.col("reason") == name.removeprefix(_DROPPED))
+                .sum()
+                .alias(name)
+                for name in reasons
+            ),
+        )
+        .join(kept, on=_KEY, how="left")
+        .with_columns(pl.col("kept", "authors").fill_null(0))
+        .with_columns(
+            (pl.col("read") - pl.col("kept")).alias("dropped"),
+            (pl.col(STAGED) - pl.col("kept")).alias(f"{_DROPPED}duplicate"),
+        )
+        .sort(_KEY, nulls_last=True)
+    )
+    return conform(table.to_arrow(), schema, "coverage")
+
+
+_EMPTY_COUNTS = pl.DataFrame(
+    schema={
+        "month": pl.String,
+        "subreddit": pl.String,
+        "kind": pl.String,
+        "reason": pl.String,
+        "count": pl.Int64,
+    }
+)
+_EMPTY_KEPT = pl.DataFrame(
+    schema={
+        "month": pl.String,
+        "subreddit": pl.String,
+        "kind": pl.String,
+        "kept": pl.Int64,
+        "authors": pl.Int64,
+    }
+)
+
+
+def _kept(month: str, path: Path) -> pl.DataFrame:
+    posts = pl.scan_parquet(path, hive_partitioning=False)
+    spellings = posts.select(pl.col("subreddit").unique()).collect()["subreddit"].to_list()
+    lower = {name: name.lower() for name in spellings}
+    return (
+        posts.with_columns(pl.col("subreddit").replace_strict(lower, return_dtype=pl.String))
+        .group_by("subreddit", "kind")
+        .agg(
+            pl.len().cast(pl.Int64).alias("kept"),
+            pl.col("author").drop_nulls().n_unique().cast(pl.Int64).alias("authors"),
+        )
+        .select(pl.lit(month).alias("month"), "subreddit", "kind", "kept", "authors")
+        .collect(engine="streaming")
+    )
+
+
+def _unchanged(written: Mapping[str, Path], before: Path | None) -> list[pl.DataFrame]:
+    if before is None or not before.exists():
+        return [_EMPTY_KEPT]
+    table = pl.DataFrame(pq.ParquetFile(before).read(_EMPTY_KEPT.columns))
+    return [_EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(written)) & (pl.col("kept") > 0))]

@@ -1,0 +1,219 @@
+"""Twenty years of raw posts to one kind of row, or to the reason why a post is dropped."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from corpus_lonely.ingest.raw import Number, RawPost
+from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.text import join_post, normalise
+
+DROP_REASONS = (
+    "bad_json",
+    "not_a_post",
+    "other_subreddit",
+    "bad_date",
+    "outside_dates",
+    "deleted",
+    "removed",
+    "empty",
+    "bot",
+    "too_short",
+    "duplicate",
+)
+"""In the order of the checks: a post is counted under the first that holds. `bad_json` is found when
+a line is decoded, `duplicate` when months are merged, the others here."""
+
+_MICROSECONDS = 1_000_000
+_INT64 = range(-(2**63), 2**63)
+_FIRST_DAYS = [
+    datetime(year, month, 1, tzinfo=UTC) for year in range(2005, 2100) for month in range(1, 13)
+]
+_MONTHS = [f"{day:%Y-%m}" for day in _FIRST_DAYS]
+_MONTH_STARTS = [day.timestamp() for day in _FIRST_DAYS]
+_END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+_DELETED = {"[deleted]", "[deleted by user]"}
+_REMOVED = {"[removed]", "[ removed by reddit ]", "[removed by reddit]"}
+_LONGEST_MARK = max(map(len, _DELETED | _REMOVED))
+
+
+class Row(NamedTuple):
+    """One post as schemas/posts.json describes it, column by column; times in microseconds, UTC."""
+
+    post_id: str
+    kind: str
+    subreddit: str
+    author: str | None
+    created_at: int
+    text: str
+    title: str | None
+    score: int | None
+    num_comments: int | None
+    over_18: bool | None
+    link_id: str | None
+    parent_id: str | None
+    edited_at: int | None
+    edited: bool | None
+    removed: str | None
+    crosspost: str | None
+    retrieved_at: int | None
+    permalink: str | None
+
+    @property
+    def month(self) -> str:
+        """YYYY-MM (UTC)."""
+        return month_of(self.created_at / _MICROSECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A post that is not kept."""
+
+    reason: str
+    """One of DROP_REASONS."""
+    kind: str = ""
+    subreddit: str = ""
+    month: str | None = None
+    """YYYY-MM (UTC); None where the date cannot be read."""
+
+
+class Normaliser:
+    """Raw posts to rows under one choice of settings."""
+
+    def __init__(self, settings: IngestSettings, author: Callable[[str], str]) -> None:
+        """author: what the column `author` gets for a name (see `authors.author_writer`)."""
+        self._settings, self._author = settings, author
+        self._since = _midnight(settings.since) if settings.since else -math.inf
+        self._before = _midnight(settings.until + timedelta(days=1)) if settings.until else math.inf
+
+    def __call__(self, raw: RawPost) -> Row | Drop:
+        kind, post_id = _kind(raw), _post_id(raw)
+        if not (kind and post_id and raw.subreddit):
+            return Drop("not_a_post")
+        subreddit = raw.subreddit
+        if self._settings.subreddits and subreddit.lower() not in self._settings.subreddits:
+            return Drop("other_subreddit", kind, subreddit)
+        created = seconds(raw.created_utc)
+        if created is None:
+            return Drop("bad_date", kind, subreddit)
+        if not self._since <= created < self._before:
+            return Drop("outside_dates", kind, subreddit, month_of(created))
+        body = raw.selftext if kind == "submission" else raw.body
+        text = join_post(raw.title if kind == "submission" else None, body)
+        reason = _gone(raw.title, body) or self._unwanted(raw.author, text)
+        if reason:
+            return Drop(reason, kind, subreddit, month_of(created))
+        return self._row(raw, kind, post_id, created, text)
+
+    def _unwanted(self, author: str | None, text: str) -> str | None:
+        if not text:
+            return "empty"
+        if author and author.lower() in self._settings.bots:
+            return "bot"
+        if self._settings.min_words and text.count(" ") + 1 < self._settings.min_words:
+            return "too_short"
+        return None
+
+    def _row(self, raw: RawPost, kind: str, post_id: str, created: float, text: str) -> Row:
+        submission = kind == "submission"
+        edited_at = None if isinstance(raw.edited, bool) else seconds(raw.edited)
+        return Row(
+            post_id=f"t3_{post_id}" if submission else f"t1_{post_id}",
+            kind=kind,
+            subreddit=raw.subreddit or "",
+            author=None if _nobody(raw.author) else self._author(raw.author or ""),
+            created_at=_microseconds(created),
+            text=text,
+            title=normalise(raw.title or "") if submission else None,
+            score=None if raw.score_hidden else _integer(raw.score),
+            num_comments=_integer(raw.num_comments) if submission else None,
+            over_18=raw.over_18 if submission else None,
+            link_id=None if submission else raw.link_id,
+            parent_id=None if submission else raw.parent_id,
+            edited_at=None if edited_at is None else _microseconds(edited_at),
+            edited=_edited(raw, edited_at),
+            removed=_removed(raw),
+            crosspost=raw.crosspost_parent or None,
+            retrieved_at=_retrieved(raw),
+            permalink=raw.permalink if self._settings.keep_permalinks else None,
+        )
+
+
+def month_of(created: float) -> str:
+    """YYYY-MM of seconds since 1970, UTC, within Reddit's years."""
+    return _MONTHS[bisect_right(_MONTH_STARTS, created) - 1]
+
+
+def seconds(value: Number) -> float | None:
+    """Seconds since 1970, UTC, from a number or its text; None when it is no time in 2005 to 2099."""
+    try:
+        number = float(value) if value is not None else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if _MONTH_STARTS[0] <= number < _END else None
+
+
+def _kind(raw: RawPost) -> str | None:
+    """Told by content, for one file may hold both: what answers something is a comment."""
+    if raw.body is not None and (raw.link_id or raw.parent_id):
+        return "comment"
+    return "submission" if raw.title is not None else None
+
+
+def _post_id(raw: RawPost) -> str:
+    name = raw.id or raw.name or ""
+    return name.removeprefix("t1_").removeprefix("t3_")
+
+
+def _gone(title: str | None, body: str | None) -> str | None:
+    """`deleted` or `removed` when the text is gone; a title that is left does not make it whole."""
+    # only an empty body leaves the word to the title, which Reddit overwrites as well
+    told = (body or "").strip() or (title or "").strip()
+    if len(told) > _LONGEST_MARK:
+        return None
+    told = told.lower()
+    if told in _DELETED:
+        return "deleted"
+    return "removed" if told in _REMOVED else None
+
+
+def _nobody(author: str | None) -> bool:
+    return not author or author in ("[deleted]", "[removed]")
+
+
+def _microseconds(time: float) -> int:
+    return round(time * _MICROSECONDS)
+
+
+def _integer(value: Number) -> int | None:
+    try:
+        number = int(float(value)) if isinstance(value, str) else int(value or 0)
+    except (ValueError, OverflowError):
+        return None
+    return number if value is not None and number in _INT64 else None
+
+
+def _edited(raw: RawPost, edited_at: float | None) -> bool | None:
+    if edited_at is not None or (raw.meta and raw.meta.is_edited):
+        return True
+    return raw.edited if isinstance(raw.edited, bool) else None
+
+
+def _removed(raw: RawPost) -> str | None:
+    if raw.removed_by_category or raw.meta is None:
+        return raw.removed_by_category or None
+    return raw.meta.removal_type or ("deleted" if raw.meta.was_deleted_later else None)
+
+
+def _retrieved(raw: RawPost) -> int | None:
+    """The latest of the times told: a second retrieval refreshes score and removal in place."""
+    told = (raw.retrieved_on, raw.retrieved_utc, raw.meta.retrieved_2nd_on if raw.meta else None)
+    times = [time for value in told if (time := seconds(value)) is not None]
+    return _microseconds(max(times)) if times else None
+
+
+def _midnight(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()

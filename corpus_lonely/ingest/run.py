@@ -1,0 +1,185 @@
+"""From dump files to a posts folder: what `corpus-lonely ingest dump` does, as a function."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.ingest.addition import Addition
+from corpus_lonely.ingest.authors import AuthorKey, author_writer, make_key, read_key
+from corpus_lonely.ingest.dump import Dump, open_dump
+from corpus_lonely.ingest.folder import PostsFolder, Record, check_same
+from corpus_lonely.ingest.normalize import Normaliser
+from corpus_lonely.ingest.report import IngestReport
+from corpus_lonely.ingest.settings import IngestSettings, fingerprint
+from corpus_lonely.ingest.stage import Staged, already_staged, stage
+from corpus_lonely.ingest.writer import posts_schema
+from corpus_lonely.progress import Progress, Silent
+
+_MB = 1e6
+
+
+def ingest_dumps(
+    files: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    settings: IngestSettings | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Reads dumps of Reddit into `out`, Parquet partitioned by month, and counts every line.
+
+    Interrupted and run again, it gives the folder of an undisturbed run; files that the folder
+    holds already are not read again. A file that breaks off is kept up to its break: look at
+    `IngestReport.broken`.
+
+    Raises InputError when a file is no dump, and OutputError when `out` is not ours or was made
+    with other settings, all before anything is written; OutputError when the disk is full.
+    """
+    settings, progress = settings or IngestSettings(), progress or Silent()
+    folder = PostsFolder(Path(os.path.abspath(out)))
+    folder.check()
+    dumps, same = _opened(files)
+    with folder.opened():
+        record, key = _begin(folder, settings, progress)
+        found = {dump.path: _known(record, dump) for dump in dumps}
+        before = {fingerprint for fingerprint in found.values() if fingerprint}
+        if new := [dump for dump in dumps if not found[dump.path]]:
+            staged = _Reading(folder, settings, key, progress).all(new)
+            found |= {one.dump.path: one.fingerprint for one in staged}
+            schema = posts_schema(settings.keep_permalinks)
+            record = Addition(folder, record, staged, schema).make(progress)
+    files_by_content = {file.fingerprint: file for file in record.files}
+    reports = [files_by_content[fingerprint] for fingerprint in found.values() if fingerprint]
+    return IngestReport(
+        out=os.fspath(out),
+        files=tuple(replace(file, skipped=file.fingerprint in before) for file in reports),
+        posts=record.posts,
+        months=tuple(record.months),
+        settings=record.settings,
+        author_key=record.author_key,
+        author_key_file=str(settings.author_key or folder.key) if key else None,
+        same_content=same,
+    )
+
+
+def _opened(
+    files: Iterable[str | os.PathLike[str]],
+) -> tuple[list[Dump], tuple[tuple[str, str], ...]]:
+    """The dumps, each content once, and (left out, taken) for the rest.
+
+    Raises InputError when one is no dump, or when nothing can be read of any.
+    """
+    dumps: dict[str, Dump] = {}
+    same = []
+    for path in map(Path, files):
+        dump = open_dump(path)
+        taken = dumps.get(dump.fingerprint)
+        if taken and taken.whole_fingerprint() != dump.whole_fingerprint():
+            dump = replace(dump, fingerprint=dump.whole_fingerprint())
+            taken = dumps.get(dump.fingerprint)
+        if taken:
+            same.append((str(path), str(taken.path)))
+        else:
+            dumps[dump.fingerprint] = dump
+    if not dumps:
+        raise SettingsError("name at least one dump file")
+    unreadable = [dump.unreadable for dump in dumps.values() if dump.unreadable]
+    if len(unreadable) == len(dumps):
+        raise unreadable[0]
+    return list(dumps.values()), tuple(same)
+
+
+def _known(record: Record, dump: Dump) -> str | None:
+    """The fingerprint under which the record has this very file."""
+    there = {file.fingerprint for file in record.files}
+    if dump.fingerprint in there:
+        return dump.fingerprint
+    if any(fingerprint.startswith(f"{dump.fingerprint}.") for fingerprint in there):
+        whole = dump.whole_fingerprint()
+        return whole if whole in there else None
+    return None
+
+
+def _begin(
+    folder: PostsFolder, settings: IngestSettings, progress: Progress
+) -> tuple[Record, AuthorKey | None]:
+    """What the folder holds, and the key; after the check that folder and settings fit together."""
+    record, recorded = None if settings.overwrite else folder.record(), settings.recorded()
+    if record:  # before a key is made for nothing
+        check_same(record, recorded, record.author_key, folder.out)
+    key = None if settings.keep_authors else _author_key(folder, settings, record, progress)
+    told = key.fingerprint if key else None
+    if record:
+        check_same(record, recorded, told, folder.out)
+    return record or Record(recorded, told), key
+
+
+def _author_key(
+    folder: PostsFolder, settings: IngestSettings, record: Record | None, progress: Progress
+) -> AuthorKey:
+    path = settings.author_key or folder.key
+    if path.exists():
+        if path.stat().st_mode & 0o077:
+            progress.note(f"{path}: others on this machine may read this key; chmod 600 mends that")
+        return read_key(path)
+    if record and record.author_key:
+        raise InputError(
+            "is not there, and holds the key that this folder's authors were hashed with",
+            where=path,
+            hint="Bring it back, name it with --author-key, or --overwrite to make the folder anew",
+        )
+    key = make_key(path)
+    progress.note(f"Made a new author key: {path}")
+    return key
+
+
+class _Reading:
+    """Dump files to staged rows, one after the other."""
+
+    def __init__(
+        self,
+        folder: PostsFolder,
+        settings: IngestSettings,
+        key: AuthorKey | None,
+        progress: Progress,
+    ) -> None:
+        self._staging = folder.staging
+        self._settings, self._progress = settings, progress
+        self._normaliser = Normaliser(settings, author_writer(key))
+        self._schema = posts_schema(settings.keep_permalinks)
+        self._rows_of = fingerprint(settings.recorded(), key.fingerprint if key else None)
+        self._lines = 0
+
+    def all(self, dumps: list[Dump]) -> list[Staged]:
+        """Each file in its folder below `staging`; what an interrupted run finished is taken."""
+        self._progress.start("Reading dumps", sum(dump.size for dump in dumps) / _MB, "MB")
+        staged = [self._one(dump) for dump in dumps]
+        self._progress.finish()
+        return staged
+
+    def _one(self, dump: Dump) -> Staged:
+        # the name holds the settings: what was staged with others is never taken
+        folder = self._staging / f"{dump.fingerprint}.{self._rows_of}"
+        staged = already_staged(dump, folder)
+        if staged:
+            self._progress.note(f"{dump.path}: already read by the run that was interrupted")
+            self._progress.advance(dump.size / _MB, f"{self._lines:,} posts")
+        else:
+            staged = self._read(dump, folder)
+        if staged.broken:
+            self._progress.note(f"{dump.path}: {staged.broken}")
+        self._lines += staged.read
+        return staged
+
+    def _read(self, dump: Dump, folder: Path) -> Staged:
+        def advance(consumed: int, lines: int) -> None:
+            self._progress.advance(consumed / _MB, f"{self._lines + lines:,} lines")
+
+        return stage(
+            dump,
+            folder,
+            self._normaliser,
+            self._schema,
+            advance,
+            quarantine_text=self._settings.quarantine_text,
+        )

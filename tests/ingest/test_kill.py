@@ -1,0 +1,104 @@
+"""Killed at any moment and run again, the folder is that of an undisturbed run."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpus_lonely.ingest.authors import make_key
+from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
+from tests.ingest.lines import tree, write_dump
+from tests.ingest.test_run import dirty
+
+_KILLED = """
+import os, pathlib, shutil, signal, sys
+import pyarrow.parquet as pq
+from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
+
+out, key, events, *files = sys.argv[1:]
+left = int(events)
+
+def counted(function):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+
+os.fsync = counted(os.fsync)
+pathlib.Path.replace = counted(pathlib.Path.replace)
+pathlib.Path.unlink = counted(pathlib.Path.unlink)
+shutil.rmtree = counted(shutil.rmtree)
+pq.write_table = counted(pq.write_table)
+pq.ParquetWriter.write_table = counted(pq.ParquetWriter.write_table)
+ingest_dumps(files, out, IngestSettings(author_key=pathlib.Path(key), overwrite=False))
+print(int(events) - left)
+"""
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> Path:
+    """A folder that took a file, and then two more."""
+    make_key(tmp_path / "key")
+    for number in range(3):
+        write_dump(tmp_path / f"{number}.zst", dirty(number, count=60))
+    ingest(tmp_path, tmp_path / "undisturbed", range(1))
+    ingest(tmp_path, tmp_path / "undisturbed", range(3))
+    return tmp_path / "undisturbed"
+
+
+def ingest(home: Path, out: Path, numbers: range) -> None:
+    files = [home / f"{number}.zst" for number in numbers]
+    ingest_dumps(files, out, IngestSettings(author_key=home / "key"))
+
+
+def killed(home: Path, out: Path, event: int) -> subprocess.CompletedProcess[str]:
+    files = [str(home / f"{number}.zst") for number in range(3)]
+    return subprocess.run(
+        [sys.executable, "-c", _KILLED, str(out), str(home / "key"), str(event), *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def check(home: Path, out: Path, undisturbed: Path) -> None:
+    ingest(home, out, range(3))
+    assert tree(out) == tree(undisturbed)
+    assert tree(out.with_name(out.name + ".about")) == tree(
+        undisturbed.with_name("undisturbed.about")
+    )
+
+
+def test_killed_again_and_again(tmp_path: Path, undisturbed: Path) -> None:
+    out = tmp_path / "posts"
+    ingest(tmp_path, out, range(1))
+    events = int(killed(tmp_path, tmp_path / "counted", 10**9).stdout)
+    chance = random.Random(11)
+    for _ in range(4):
+        done = killed(tmp_path, out, chance.randrange(1, events))
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    check(tmp_path, out, undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_at_every_moment(tmp_path: Path, undisturbed: Path) -> None:
+    event, kills = 0, 0
+    while True:
+        event += 1
+        out = tmp_path / f"posts-{event}"
+        ingest(tmp_path, out, range(1))
+        done = killed(tmp_path, out, event)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kills += 1
+        check(tmp_path, out, undisturbed)
+    assert kills > 50

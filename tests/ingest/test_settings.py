@@ -1,0 +1,54 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.ingest.settings import IngestSettings, fingerprint, read_bots, shipped_bots
+
+
+def test_the_shipped_list_knows_the_best_known() -> None:
+    assert {"automoderator", "remindmebot", "sneakpeekbot", "wikitextbot"} <= shipped_bots()
+    assert all(name == name.lower() and " " not in name for name in shipped_bots())
+
+
+def test_a_list_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "bots.txt"
+    path.write_text("# mine\nMyBot\n\nu/Other_Bot  # a comment\n", "utf-8")
+    assert read_bots(path) == {"mybot", "other_bot"}
+    with pytest.raises(InputError, match="does not exist"):
+        read_bots(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"since": date(2020, 2, 1), "until": date(2020, 1, 1)}, "--since"),
+        ({"min_words": -1}, "--min-words"),
+        ({"keep_authors": True, "author_key": Path("k")}, "--author-key"),
+        ({"subreddits": frozenset({"r/"})}, "--subreddit"),
+    ],
+)
+def test_rules_are_named(settings: dict[str, object], rule: str) -> None:
+    with pytest.raises(SettingsError, match=rule):
+        IngestSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_spelling_makes_no_other_settings_and_filters_do() -> None:
+    def of(**settings: object) -> str:
+        return fingerprint(IngestSettings(**settings).recorded(), "key")  # type: ignore[arg-type]
+
+    assert of(subreddits=frozenset({"r/Lonely"})) == of(subreddits=frozenset({"lonely"}))
+    others = [
+        of(),
+        of(subreddits=frozenset({"lonely"})),
+        of(since=date(2020, 1, 1)),
+        of(until=date(2020, 1, 1)),
+        of(min_words=2),
+        of(bots=frozenset({"a"})),
+        of(keep_authors=True),
+        of(keep_permalinks=True),
+        fingerprint(IngestSettings().recorded(), "other key"),
+    ]
+    assert len(set(others)) == len(others)
+    assert of(quarantine_text=True) == of(overwrite=True) == of()
