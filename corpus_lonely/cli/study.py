@@ -1,8 +1,88 @@
 """The command `corpus-lonely study`."""
 
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
 import click
 
+from corpus_lonely.cli.options import FOLDER, common
 
-@click.command()
-def study() -> None:
-    """(being written)"""
+
+def _day(_context: click.Context, _parameter: click.Parameter, value: Any) -> date:
+    """A day, as text on the command line or as a date in a TOML file."""
+    if isinstance(value, date):
+        return value.date() if isinstance(value, datetime) else value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise click.BadParameter(f"{value!r} is no day; write it as 2020-03-11") from None
+
+
+@click.command(
+    epilog="\b\nHow did loneliness change with the pandemic?\n"
+    "  corpus-lonely study --scores scores/ --cut 2020-03-11 --out report/"
+)
+@click.option(
+    "--scores",
+    required=True,
+    help="Scores made by `corpus-lonely score`: a folder, a file, a glob or a URL.",
+)
+@click.option(
+    "--cut",
+    required=True,
+    type=click.UNPROCESSED,
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="The day (UTC) on which the second period begins.",
+)
+@click.option("--out", required=True, type=FOLDER, help="Where the report goes.")
+@click.option(
+    "--kind",
+    type=click.Choice(["submission", "comment", "both"]),
+    default="both",
+    help="Which posts count; `both` pools them.",
+)
+@click.option(
+    "--min-authors",
+    type=int,
+    default=5,
+    help="Leave out months with fewer different authors.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.5,
+    help="P(lonely) from which a post counts as lonely, for the share at a threshold alone.",
+)
+@click.option("--replicates", type=int, default=2000, help="Bootstrap replicates.")
+@click.option("--seed", type=int, default=0, help="Of the bootstrap.")
+@common
+def study(
+    scores: str,
+    cut: date,
+    out: Path,
+    kind: str,
+    min_authors: int,
+    threshold: float,
+    replicates: int,
+    seed: int,
+) -> None:
+    """Compare scores before and after a day.
+
+    Writes monthly means, the two periods with their difference and its 95 % interval (authors
+    resampled), and a figure. A label's share is among lonely posts, each counted by how likely it
+    is lonely; the tables hold its share of all posts too.
+    """
+    from corpus_lonely.cli.progress import TerminalProgress
+    from corpus_lonely.study.run import StudySettings, run_study
+
+    settings = StudySettings(scores, cut, out, kind, min_authors, threshold, replicates, seed)
+    with TerminalProgress() as progress:
+        report = run_study(settings, progress)
+    click.echo(report.text())
+    click.echo("\nWhat this cannot say")
+    for caveat in report.caveats:
+        click.echo(f"- {caveat}")
+    names = ", ".join(path.name for path in report.files)
+    click.echo(f"\nMade {out}: {names}. Next: look at {out / 'trends.png'}")

@@ -1,0 +1,212 @@
+"""What a study found, as tables, as text, and as what the data cannot say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from corpus_lonely.study.figures import months_between
+from corpus_lonely.taxonomy import Category, Taxonomy
+
+CLASSIFIER_CAVEAT = (
+    "These are differences of model scores, not corrected for classifier error: where the model errs "
+    "differently before and after, part or all of a difference may be the model's; and as posts that "
+    "are not lonely weigh in a little, a change in how many are lonely can move the labels by itself"
+)
+PERIODS_CAVEAT = (
+    "A difference between two periods is no effect of what happened at the cut: trend and season "
+    "are not taken out"
+)
+INTERVALS_CAVEAT = (
+    "The intervals resample authors; what a month does to everyone at once is not in them, and "
+    "they are not adjusted for the number of labels"
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which rows and months a study stands on."""
+
+    read: int
+    kept: int
+    dropped: dict[str, int]
+    """Rows left out, by reason; read = kept + dropped."""
+    kinds: dict[str, int]
+    """Kept rows by kind."""
+    first: str
+    """The first and the last moment among kept rows, ISO 8601, UTC."""
+    last: str
+    missing_months: list[str]
+    """Months between the first and the last without any row."""
+    suppressed: list[str]
+    """Months, or sides of the cut's month, with too few authors."""
+    authors: int
+    posts_without_author: int
+    unfinished: bool
+    """Whether scoring had not ended when the study was made."""
+
+    @property
+    def counts_authors(self) -> bool:
+        """Whether any author is known, so that months can be suppressed by authors at all."""
+        return self.authors > 0
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """What `run_study` returns, and has written to `out`."""
+
+    out: Path
+    taxonomy: Taxonomy
+    monthly: pl.DataFrame
+    """See `monthly.csv`: one row a month, period, label and measure."""
+    periods: pl.DataFrame
+    """See `periods.csv`: one row a label and measure, before, after and their difference."""
+    coverage: Coverage
+    caveats: list[str]
+    threshold: float
+    """Of P(lonely), in `share_at_threshold`."""
+    files: list[Path] = field(default_factory=list)
+
+    def text(self) -> str:
+        """A compact table: loneliness, then each category's labels by the size of the difference."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield _line("", "before", "after", "difference", "95 % interval")
+        root = self.taxonomy.root
+        yield f"{root.title}, share of all posts"
+        for measure in ("mean_probability", "share_at_threshold"):
+            yield from self._rows(root.name, measure)
+        for category in self.taxonomy.categories:
+            yield f"{category.title}, share of lonely posts"
+            yield from self._rows(category.name, "share_of_lonely")
+        yield "* the interval leaves out 0; one row in twenty would by chance, were nothing changed."
+
+    def _rows(self, group: str, measure: str) -> Iterator[str]:
+        rows = self.periods.filter(pl.col("group") == group, pl.col("measure") == measure)
+        by_size = rows.sort(pl.col("difference").abs(), descending=True, nulls_last=True)
+        names = {
+            "mean_probability": "mean probability",
+            "share_at_threshold": f"at {self.threshold:g} or above",
+        }
+        for row in by_size.iter_rows(named=True):
+            yield _line(
+                f"  {names.get(measure, row['label'].replace('_', ' '))}",
+                _percent(row["before"]),
+                _percent(row["after"]),
+                _points(row["difference"]),
+                _interval(row["difference_low"], row["difference_high"]),
+            )
+
+
+def _line(name: str, before: str, after: str, difference: str, interval: str) -> str:
+    return f"{name:<26}{before:>9}{after:>9}{difference:>13}   {interval}".rstrip()
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f} pp"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "-"
+    mark = " *" if low > 0 or high < 0 else ""
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]{mark}"
+
+
+def caveats(coverage: Coverage, kind: str, min_authors: int) -> list[str]:
+    """What the data and the method cannot say, one sentence each."""
+    told = [
+        CLASSIFIER_CAVEAT,
+        PERIODS_CAVEAT,
+        INTERVALS_CAVEAT,
+        *_about_kinds(coverage, kind),
+        *_about_authors(coverage, min_authors),
+        *_about_rows(coverage),
+    ]
+    return [f"{sentence}." for sentence in told]
+
+
+def _about_kinds(coverage: Coverage, kind: str) -> Iterator[str]:
+    if kind == "both" and len(coverage.kinds) > 1:
+        counts = " and ".join(f"{rows:,} {name}s" for name, rows in coverage.kinds.items())
+        yield (
+            f"{counts} are pooled, and a change in their mix looks like a change in the labels; "
+            "--kind keeps them apart"
+        )
+    if coverage.kinds.get("comment"):
+        yield "For a model trained on submissions alone, as on FIG-Loneliness, comments are another domain"
+
+
+def _about_authors(coverage: Coverage, min_authors: int) -> Iterator[str]:
+    if not coverage.counts_authors:
+        yield (
+            "No author is known: each post counts as an author of its own, and the intervals are "
+            "too narrow if some wrote many"
+        )
+    elif coverage.posts_without_author:
+        yield (
+            f"{coverage.posts_without_author:,} posts are without an author, and each counts as an "
+            "author of its own in the intervals"
+        )
+    if coverage.suppressed:
+        yield (
+            f"Months with fewer than {min_authors} authors are left out: "
+            f"{', '.join(coverage.suppressed)}"
+        )
+
+
+def _about_rows(coverage: Coverage) -> Iterator[str]:
+    if coverage.missing_months:
+        yield f"Months without a post: {', '.join(coverage.missing_months)}"
+    if coverage.dropped:
+        reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in coverage.dropped.items())
+        yield f"Of {coverage.read:,} rows {coverage.kept:,} are counted; left out: {reasons}"
+    if coverage.unfinished:
+        yield "Scoring has not ended: the rows still missing may be of one time more than of another"
+
+
+def coverage_of(
+    counted: pl.DataFrame, months: pl.DataFrame, authors: pl.DataFrame, *, unfinished: bool
+) -> Coverage:
+    """From `aggregate.counted_rows`, the monthly sums (with `suppressed`) and `author_sums`."""
+    kept = counted.filter(pl.col("reason") == "kept")
+    left_out = (
+        counted.filter(pl.col("reason") != "kept").group_by("reason").agg(pl.col("rows").sum())
+    )
+    there = months["month"].unique().sort().to_list()
+    short = months.filter("suppressed")
+    known = authors.filter(pl.col("author").is_not_null())
+    return Coverage(
+        read=int(counted["rows"].sum()),
+        kept=int(kept["rows"].sum()),
+        dropped=dict(left_out.sort("reason").iter_rows()),
+        kinds=dict(kept.select(pl.col("kind").fill_null("unknown"), "rows").iter_rows()),
+        first=months["first"].min().isoformat(),  # type: ignore[union-attr]
+        last=months["last"].max().isoformat(),  # type: ignore[union-attr]
+        missing_months=[m for m in months_between(there[0], there[-1]) if m not in there],
+        suppressed=[
+            f"{month} ({period})" if split else month
+            for month, period, split in short.select("month", "period", "holds_cut").iter_rows()
+        ],
+        authors=known["author"].n_unique(),
+        posts_without_author=len(authors) - len(known),
+        unfinished=unfinished,
+    )
+
+
+def measures_told(root: Category, threshold: float) -> dict[str, Any]:
+    """What each measure of the tables means."""
+    weight = f"P({root.labels[1]})"
+    return {
+        "mean_probability": f"mean({weight})",
+        "share_at_threshold": f"share of posts with {weight} >= {threshold:g}",
+        "share_of_lonely": f"sum({weight} * P(label | {root.labels[1]})) / sum({weight})",
+        "share_of_all": f"mean({weight} * P(label | {root.labels[1]}))",
+    }

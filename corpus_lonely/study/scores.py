@@ -1,0 +1,135 @@
+"""Reading posts and scores, lazily, wherever they lie: a file, a folder, a glob, a hive-partitioned data set."""
+
+import glob
+import os
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from corpus_lonely.errors import InputError
+from corpus_lonely.files import about_folder, read_json
+from corpus_lonely.tables import footer
+from corpus_lonely.taxonomy import Taxonomy, loneliness
+
+Source = str | PathLike[str]
+
+_POSTS_NEED = ("post_id", "created_at", "text")
+_STATUS = "status"
+
+
+def scan_scores(path: Source) -> pl.LazyFrame:
+    """A lazy frame of the scores at `path`: nothing is read before it is collected.
+
+    path: a Parquet file, a folder, a glob, or a URL that Polars knows (`s3://…`); the folders of a
+    hive-partitioned data set become columns.
+    `lonely` is P(lonely); a category's columns are P(label | lonely): see schemas/scores.json.
+    Raises InputError when nothing is there, or when it holds no scores.
+
+        import corpus_lonely
+        import polars as pl
+
+        scores = corpus_lonely.scan_scores("scores/").filter(pl.col("status") == "ok")
+        month = pl.col("created_at").dt.strftime("%Y-%m").alias("month")
+        print(scores.group_by(month).agg(pl.col("lonely").mean()).sort("month").collect())
+    """
+    frame = _scan(path)
+    _check(frame, path, (taxonomy_of(path).root.name, _STATUS), "scores", "score")
+    return frame
+
+
+def scan_posts(path: Source) -> pl.LazyFrame:
+    """A lazy frame of the posts at `path`, as `corpus-lonely ingest` writes them.
+
+    path: as for `scan_scores`. Columns and units: see schemas/posts.json.
+    Raises InputError when nothing is there, or when it holds no posts.
+
+        import corpus_lonely
+
+        posts = corpus_lonely.scan_posts("posts/")
+        print(posts.group_by("subreddit").len().sort("len", descending=True).collect())
+    """
+    frame = _scan(path)
+    _check(frame, path, _POSTS_NEED, "posts", "ingest")
+    return frame
+
+
+def taxonomy_of(path: Source) -> Taxonomy:
+    """The taxonomy that scores were made with, from the footer; that of loneliness where none says.
+
+    Raises InputError when the footer's is no taxonomy.
+    """
+    told = score_facts(path).get("taxonomy")
+    if told is None:
+        return loneliness()
+    try:
+        return Taxonomy.from_dict(told)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"holds no taxonomy in its footer ({error})", where=str(path)) from error
+
+
+def score_facts(path: Source) -> dict[str, Any]:
+    """What the footer of the first file tells of model and settings; empty where it tells nothing."""
+    files = _local_files(os.fspath(path))
+    return footer(files[0]) if files else {}
+
+
+def is_unfinished(path: Source) -> bool:
+    """Whether `corpus-lonely score` began to write the folder and has not ended."""
+    description = about_folder(path) / "scores.json"
+    if _is_url(os.fspath(path)) or not description.is_file():
+        return False
+    content = read_json(description)
+    return isinstance(content, dict) and "totals" in content and content["totals"] is None
+
+
+def _scan(path: Source) -> pl.LazyFrame:
+    source = os.fspath(path)
+    if not _is_url(source) and not _local_files(source):
+        raise InputError(
+            "holds no Parquet file" if Path(source).exists() else "does not exist", where=source
+        )
+    pattern = glob.has_magic(source) and not Path(source).exists()
+    try:
+        frame = pl.scan_parquet(
+            source,
+            glob=pattern or _is_url(source),
+            hive_partitioning=not Path(source).is_file(),
+        )
+        frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"is not readable as Parquet ({reason})", where=source) from error
+    return frame
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source
+
+
+def _local_files(source: str) -> list[Path]:
+    """The Parquet files behind a local path, sorted; none for a URL."""
+    path = Path(source)
+    if _is_url(source) or path.is_file():
+        return [path] if path.is_file() else []
+    roots = [path] if path.is_dir() else [Path(found) for found in glob.iglob(source)]  # noqa: PTH207  (a pattern may be absolute)
+    return sorted(
+        file
+        for root in roots
+        for file in ([root] if root.is_file() else root.rglob("*.parquet"))
+        if not file.name.startswith(".")
+    )
+
+
+def _check(
+    frame: pl.LazyFrame, path: Source, needed: tuple[str, ...], what: str, command: str
+) -> None:
+    names = frame.collect_schema().names()
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(
+            f"holds no {what}: it has no column {missing[0]!r}; its columns are {', '.join(names)}",
+            where=os.fspath(path),
+            hint=f"`corpus-lonely {command}` makes them",
+        )

@@ -1,0 +1,153 @@
+"""Polars against plain Python loops."""
+
+from collections import Counter, defaultdict
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.study import aggregate
+from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.taxonomy import loneliness
+from tests.study.simulated import CUT
+
+TAXONOMY = loneliness()
+SELECTION = Selection(TAXONOMY, date(2020, 3, 11), threshold=0.6)
+
+
+def rows_of(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.LazyFrame:
+    return aggregate.usable(table.lazy(), selection, "scores")
+
+
+def tidied(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.DataFrame:
+    sums = aggregate.monthly_sums(rows_of(table, selection), TAXONOMY).collect()
+    return aggregate.tidy(sums, ["month", "period"], TAXONOMY)
+
+
+def by_hand(table: pl.DataFrame, threshold: float) -> dict[tuple[str, ...], tuple[float, int, int]]:
+    """The tidy table by loops: value, posts and authors of each month, period, label, measure."""
+    sets: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in table.iter_rows(named=True):
+        if row["status"] == "ok":
+            side = "before" if row["created_at"] < CUT else "after"
+            sets[row["created_at"].strftime("%Y-%m"), side].append(row)
+    found: dict[tuple[str, ...], tuple[float, int, int]] = {}
+    for key, rows in sets.items():
+        posts, authors = len(rows), len({row["author"] for row in rows} - {None})
+        weight = sum(row["lonely"] for row in rows)
+        above = sum(row["lonely"] >= threshold for row in rows)
+        root = (*key, "lonely", "lonely")
+        found[*root, "mean_probability"] = (weight / posts, posts, authors)
+        found[*root, "share_at_threshold"] = (above / posts, posts, authors)
+        for category in TAXONOMY.categories:
+            for label, column in zip(category.labels, category.columns, strict=True):
+                both = sum(row["lonely"] * row[column] for row in rows)
+                name = (*key, category.name, label)
+                found[*name, "share_of_lonely"] = (both / weight, posts, authors)
+                found[*name, "share_of_all"] = (both / posts, posts, authors)
+    return found
+
+
+def test_monthly_means_equal_a_plain_loop(table: pl.DataFrame) -> None:
+    expected = by_hand(table, SELECTION.threshold)
+    found = {
+        row[:5]: row[5:]
+        for row in tidied(table)
+        .select("month", "period", "group", "label", "measure", "value", "posts", "authors")
+        .iter_rows()
+    }
+    assert len(found) == 25 * (2 + 2 * 19)  # 24 months, one of them in two
+    assert set(found) == set(expected)
+    for key, (value, posts, authors) in expected.items():
+        assert found[key][0] == pytest.approx(value, abs=1e-8), key
+        assert found[key][1:] == (posts, authors)
+
+
+def test_the_month_of_the_cut_has_two_sides(table: pl.DataFrame) -> None:
+    sums = aggregate.monthly_sums(rows_of(table), TAXONOMY).collect()
+    sides = sums.filter(pl.col("month") == "2020-03")
+    assert sides["period"].to_list() == ["before", "after"]
+    assert sides["last"][0] < CUT <= sides["first"][1]
+    assert sums["month"].to_list() == sorted(sums["month"])
+
+
+def test_shares_sum_to_one_and_to_the_prevalence(table: pl.DataFrame) -> None:
+    found = tidied(table)
+    sums = found.group_by("month", "period", "group", "measure").agg(pl.col("value").sum())
+    of_lonely = sums.filter(pl.col("measure") == "share_of_lonely")
+    assert of_lonely["value"].to_list() == pytest.approx([1.0] * len(of_lonely), abs=1e-6)
+    prevalence = found.filter(pl.col("measure") == "mean_probability")
+    of_all = sums.filter(pl.col("measure") == "share_of_all").join(
+        prevalence, on=["month", "period"], suffix="_lonely"
+    )
+    assert of_all["value"].to_list() == pytest.approx(of_all["value_lonely"].to_list(), abs=1e-6)
+
+
+def broken(table: pl.DataFrame) -> pl.DataFrame:
+    """One row each: without date, without status, not a number, of the status error."""
+    place = pl.int_range(pl.len())
+    return table.filter(pl.col("status") == "ok").with_columns(
+        pl.when(place == 0).then(None).otherwise(pl.col("created_at")).alias("created_at"),
+        pl.when(place == 1).then(None).when(place == 2).then(pl.lit("error"))
+        .otherwise(pl.col("status")).alias("status"),
+        pl.when(place == 3).then(float("nan")).otherwise(pl.col("lonely")).alias("lonely"),
+        pl.when(place == 4).then(None).otherwise(pl.col("context_na")).alias("context_na"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["both", "submission", "comment"])
+def test_every_row_is_kept_or_dropped_for_a_reason(table: pl.DataFrame, kind: str) -> None:
+    soiled = broken(table)
+    selection = Selection(TAXONOMY, date(2020, 3, 11), kind)
+    counted = aggregate.counted_rows(soiled.lazy(), selection).collect()
+    assert counted["rows"].sum() == len(soiled)
+    reasons = {"no_date": 1, "no_status": 1, "error": 1, "no_score": 2}
+    of_kind = soiled if kind == "both" else soiled.filter(pl.col("kind") == kind)
+    kept = counted.filter(pl.col("reason") == "kept")["rows"].sum()
+    assert kept == rows_of(soiled, selection).select(pl.len()).collect().item()
+    found = Counter(dict(counted.group_by("reason").agg(pl.col("rows").sum()).iter_rows()))
+    assert found["other_kind"] == len(soiled) - len(of_kind)
+    if kind == "both":
+        assert {reason: found[reason] for reason in reasons} == reasons
+        assert kept == len(soiled) - 5
+
+
+def test_author_sums_add_up_and_lone_posts_stay_alone(table: pl.DataFrame) -> None:
+    sums = aggregate.author_sums(rows_of(table), TAXONOMY).collect()
+    scored = table.filter(pl.col("status") == "ok")
+    lone = sums.filter(pl.col("author").is_null())
+    assert len(lone) == scored["author"].null_count()
+    assert set(lone["posts"]) == {1}
+    known = sums.filter(pl.col("author").is_not_null())
+    assert not known.select(pl.struct("author", "period").is_duplicated().any()).item()
+    assert sums["posts"].sum() == len(scored)
+    assert sums["lonely"].sum() == pytest.approx(scored["lonely"].cast(pl.Float64).sum())
+
+
+def test_a_moment_without_a_zone_is_taken_for_utc_and_others_are_moved(table: pl.DataFrame) -> None:
+    naive = table.with_columns(pl.col("created_at").dt.replace_time_zone(None))
+    moved = table.with_columns(pl.col("created_at").dt.convert_time_zone("Asia/Tokyo"))
+    for other in (naive, moved):
+        assert tidied(other).equals(tidied(table))
+
+
+def test_what_is_missing_is_named(table: pl.DataFrame) -> None:
+    for column in ("created_at", "context_social"):
+        with pytest.raises(InputError, match=f"^scores: has no column '{column}'"):
+            rows_of(table.drop(column))
+    with pytest.raises(InputError, match="'kind'"):
+        rows_of(table.drop("kind"), Selection(TAXONOMY, date(2020, 3, 11), "comment"))
+    with pytest.raises(InputError, match="not a timestamp"):
+        rows_of(table.with_columns(pl.col("created_at").cast(pl.String)))
+    with pytest.raises(SettingsError, match="--kind must be one of"):
+        rows_of(table, Selection(TAXONOMY, date(2020, 3, 11), "post"))
+
+
+def test_without_authors_and_kinds_there_is_still_a_study(table: pl.DataFrame) -> None:
+    bare = table.drop("author", "kind")
+    assert tidied(bare)["authors"].max() == 0
+    assert tidied(bare)["value"].equals(tidied(table)["value"])
+    counted = aggregate.counted_rows(bare.lazy(), SELECTION).collect()
+    assert set(counted["kind"]) == {"unknown"}

@@ -1,0 +1,205 @@
+"""A whole study: its files, what it says of the data, and that a failed one leaves nothing."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, SettingsError
+from corpus_lonely.study import run
+from corpus_lonely.study.run import StudySettings, run_study
+from tests.study.simulated import write_scores
+
+NAMES = ["monthly.csv", "monthly.parquet", "periods.csv", "periods.parquet", "study.json",
+         "trends.png", "trends.svg"]  # fmt: skip
+
+
+def settings(scores: Path, out: Path, **asked: Any) -> StudySettings:
+    asked = {"cut": date(2020, 3, 11), "replicates": 200, **asked}
+    return StudySettings(scores=str(scores), out=out, **asked)
+
+
+def test_the_report_is_written_and_told(scores: Path, tmp_path: Path) -> None:
+    report = run_study(settings(scores, tmp_path / "report"))
+    assert [path.name for path in report.files] == NAMES
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == NAMES
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    for name, table in (("monthly", report.monthly), ("periods", report.periods)):
+        assert pl.read_parquet(tmp_path / "report" / f"{name}.parquet").equals(table)
+        assert len(pl.read_csv(tmp_path / "report" / f"{name}.csv")) == len(table)
+    assert len(report.periods) == 2 + 2 * 19
+
+
+def test_again_is_the_same_bytes_in_the_same_place(scores: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    first = [path.read_bytes() for path in run_study(settings(scores, out)).files]
+    (out / "notes.txt").write_text("the user's own")
+    assert [path.read_bytes() for path in run_study(settings(scores, out)).files] == first
+    assert (out / "notes.txt").read_text() == "the user's own"
+
+
+def test_the_table_is_sorted_within_each_category(scores: Path, tmp_path: Path) -> None:
+    text = run_study(settings(scores, tmp_path / "report")).text()
+    lines = text.splitlines()
+    context = lines.index("Context, share of lonely posts")
+    assert {line.split()[0] for line in lines[context + 1 : context + 3]} == {"physical", "social"}
+    assert lines[context + 1].endswith("*")
+    sizes = [abs(float(line.split()[5])) for line in lines[context + 1 : context + 6]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_study_json_says_what_the_data_cannot(
+    scores: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    report = run_study(settings(scores, tmp_path / "report"))
+    told = json.loads((tmp_path / "report" / "study.json").read_text())
+    coverage = told["coverage"]
+    assert coverage["read"] == len(table)
+    assert coverage["read"] == coverage["kept"] + sum(coverage["dropped"].values())
+    scored = table.filter(pl.col("status") == "ok")
+    assert coverage["kinds"] == dict(scored.group_by("kind").len().sort("kind").iter_rows())
+    assert coverage["posts_without_author"] == scored["author"].null_count()
+    assert coverage["authors"] == scored["author"].drop_nulls().n_unique()
+    assert told["settings"]["cut"] == "2020-03-11"
+    assert told["caveats"] == report.caveats
+    assert "not corrected for classifier error" in told["caveats"][0]
+    assert any("are pooled" in caveat for caveat in told["caveats"])
+    assert not any("author0" in text for text in json.dumps(told).split())
+
+
+def test_no_author_and_no_id_is_in_the_report(scores: Path, tmp_path: Path) -> None:
+    for path in run_study(settings(scores, tmp_path / "report")).files:
+        content = path.read_bytes()
+        assert b"t3_0" not in content
+        assert b"author1" not in content
+
+
+def test_periods_are_the_means_of_all_posts(
+    scores: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    periods = run_study(settings(scores, tmp_path / "report", kind="comment")).periods
+    row = periods.row(
+        by_predicate=(pl.col("label") == "physical") & (pl.col("measure") == "share_of_lonely"),
+        named=True,
+    )
+    for side, after in (("before", False), ("after", True)):
+        chosen = [
+            post
+            for post in table.iter_rows(named=True)
+            if post["kind"] == "comment"
+            and post["status"] == "ok"
+            and (post["created_at"].date() >= date(2020, 3, 11)) == after
+        ]
+        weight = sum(post["lonely"] for post in chosen)
+        share = sum(post["lonely"] * post["context_physical"] for post in chosen) / weight
+        assert row[side] == pytest.approx(share, abs=1e-8)
+        assert row[f"posts_{side}"] == len(chosen)
+        assert row[f"authors_{side}"] == len({post["author"] for post in chosen} - {None})
+    assert row["difference"] == pytest.approx(row["after"] - row["before"], abs=1e-8)
+
+
+def test_months_with_few_authors_are_suppressed_and_named(
+    table: pl.DataFrame, tmp_path: Path
+) -> None:
+    month = pl.col("created_at").dt.strftime("%Y-%m")
+    few = table.filter(
+        (month != "2019-06")
+        & ((month != "2019-08") | pl.col("author").is_in(["author0", "author1"]))
+    )
+    report = run_study(settings(write_scores(tmp_path / "s", few), tmp_path / "report"))
+    assert report.coverage.suppressed == ["2019-08"]
+    assert report.coverage.missing_months == ["2019-06"]
+    hidden = report.monthly.filter(pl.col("value").is_null())
+    assert set(hidden["month"]) == {"2019-08"}
+    assert hidden["suppressed"].all()
+    shown = report.monthly.filter(pl.col("month") != "2019-08")
+    assert (shown["authors"] >= 5).all()
+    said = " ".join(report.caveats)
+    assert "fewer than 5 authors are left out: 2019-08" in said
+    assert "Months without a post: 2019-06" in said
+
+
+def test_a_suppressed_side_of_the_cuts_month_is_named_with_its_side(
+    scores: Path, tmp_path: Path
+) -> None:
+    asked = settings(scores, tmp_path / "report", cut=date(2020, 3, 2))
+    report = run_study(asked)
+    assert report.coverage.suppressed == ["2020-03 (before)"]
+
+
+def test_without_authors_posts_stand_in_and_it_is_said(table: pl.DataFrame, tmp_path: Path) -> None:
+    scores = write_scores(tmp_path / "s", table.drop("author"))
+    report = run_study(settings(scores, tmp_path / "report"))
+    assert report.coverage.suppressed == []
+    assert any("No author is known" in caveat for caveat in report.caveats)
+
+
+def test_unfinished_scoring_is_said(table: pl.DataFrame, tmp_path: Path) -> None:
+    scores = write_scores(tmp_path / "s", table)
+    (tmp_path / "s.about").mkdir()
+    (tmp_path / "s.about" / "scores.json").write_text('{"totals": null}')
+    report = run_study(settings(scores, tmp_path / "report"))
+    assert any("Scoring has not ended" in caveat for caveat in report.caveats)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "said"),
+    [
+        ({"cut": date(2024, 1, 1)}, SettingsError, "lie before it (2019-03-01 to 2021-02-"),
+        ({"cut": date(2010, 1, 1)}, SettingsError, "lie after it"),
+        ({"replicates": 10}, SettingsError, "--replicates must be at least 100, got 10"),
+        ({"threshold": 1.5}, SettingsError, "--threshold must lie between 0 and 1, got 1.5"),
+        ({"min_authors": 0}, SettingsError, "--min-authors must be at least 1, got 0"),
+        ({"kind": "post"}, SettingsError, "--kind must be one of submission, comment, both"),
+        ({"seed": -1}, SettingsError, "--seed must be at least 0"),
+        ({"min_authors": 1000}, InputError, "fewer than --min-authors 1000"),
+    ],
+)
+def test_bad_settings_are_told_and_leave_nothing(
+    scores: Path, tmp_path: Path, asked: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        run_study(settings(scores, tmp_path / "report", **asked))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_keeps_out_of_the_scores(scores: Path) -> None:
+    for out in (scores, scores / "report"):
+        with pytest.raises(SettingsError, match="--out must not lie in the folder of scores"):
+            run_study(settings(scores, out))
+
+
+def test_a_file_in_the_place_of_the_report_is_kept(scores: Path, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    with pytest.raises(OutputError, match="is a file"):
+        run_study(settings(scores, tmp_path / "report"))
+    assert (tmp_path / "report").read_text() == "mine"
+
+
+def test_rows_none_of_which_is_scored(table: pl.DataFrame, tmp_path: Path) -> None:
+    scores = write_scores(tmp_path / "s", table.with_columns(pl.lit("error").alias("status")))
+    with pytest.raises(InputError, match="no row with status ok"):
+        run_study(settings(scores, tmp_path / "report"))
+
+
+def failing(*_: object) -> Callable[..., None]:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("part", ["save", "write_json"])
+def test_a_failed_study_leaves_the_earlier_report_whole(
+    scores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    out = tmp_path / "report"
+    before = {path.name: path.read_bytes() for path in run_study(settings(scores, out)).files}
+    monkeypatch.setattr(run, part, failing)
+    with pytest.raises(CorpusLonelyError, match="no space left on the disk"):
+        run_study(settings(scores, out, seed=5))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
