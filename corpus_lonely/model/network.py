@@ -1,0 +1,136 @@
+"""The whole network as a Hugging Face model: encoder, pooling, head, loss; the taxonomy in its config."""
+
+# B posts, T tokens, X encoder hidden, L labels
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from corpus_lonely.model import encoder as encoders
+from corpus_lonely.model.heads import HDLNHead, MLPHead, Norm, Predictions
+from corpus_lonely.model.losses import equal_weights, group_losses
+from corpus_lonely.taxonomy import Taxonomy, loneliness
+
+MODEL_TYPE = "corpus-lonely"
+
+
+class LonelinessConfig(PretrainedConfig):
+    """Everything needed to build the network again; saved as config.json.
+
+    encoder_config: the encoder's own configuration, as a dict with its `model_type`.
+    taxonomy: the label hierarchy, as `Taxonomy.to_dict` gives it.
+    head: `hdln` or `mlp`.
+    pooling: `mean` over the tokens or the first token, `cls`.
+    head_size: hidden units of the head. HMCN's is 384.
+    norm: normalisation in the head: `batch` (HMCN's), `layer` or `none`.
+    head_dropout: share of the head's units left out in training.
+    beta: weight of the local classifiers in the final distribution, 0 to 1. HMCN's is 0.5.
+    rejoin: join the encoder's output once more before HDLN's global classifier.
+    loss: `kl`, `cross-entropy` or `hellinger`.
+    max_tokens: tokens kept per post in training, and so in scoring.
+    label_means: (L) mean target of each label in training, the baseline that knows no text.
+    """
+
+    model_type = MODEL_TYPE
+
+    def __init__(
+        self,
+        encoder_config: dict[str, Any] | None = None,
+        taxonomy: dict[str, Any] | None = None,
+        head: Literal["hdln", "mlp"] = "hdln",
+        pooling: Literal["mean", "cls"] = "mean",
+        head_size: int = 384,
+        norm: Norm = "layer",
+        head_dropout: float = 0.1,
+        beta: float = 0.5,
+        rejoin: bool = False,
+        loss: str = "kl",
+        max_tokens: int = 512,
+        label_means: list[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.encoder_config = encoder_config or {"model_type": "bert"}
+        self.taxonomy = taxonomy or loneliness().to_dict()
+        self.head, self.pooling = head, pooling
+        self.head_size, self.norm, self.head_dropout = head_size, norm, head_dropout
+        self.beta, self.rejoin, self.loss, self.max_tokens = beta, rejoin, loss, max_tokens
+        self.label_means = label_means
+        super().__init__(**kwargs)
+
+
+@dataclass
+class LonelinessOutput(ModelOutput):
+    """What a forward pass gives."""
+
+    loss: Tensor | None = None
+    """Mean over the batch, where labels were given; a scalar."""
+    probabilities: Tensor | None = None
+    """(B, L), float32: each group of a row sums to 1."""
+
+
+class LonelinessModel(PreTrainedModel):
+    """Posts to distributions over the labels of a taxonomy."""
+
+    config_class = LonelinessConfig
+    base_model_prefix = "network"
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: LonelinessConfig, encoder: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        self.encoder = encoder or encoders.build(config.encoder_config)
+        self.head = _head(config, self.encoder.config.hidden_size)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The label hierarchy that the outputs follow."""
+        return Taxonomy.from_dict(self.config.taxonomy)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None
+    ) -> LonelinessOutput:
+        """input_ids and attention_mask: (B, T); labels: (B, L), zeros where a post has no target."""
+        hidden_BTX = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
+        # a head in bfloat16 would round probabilities to two or three digits
+        with torch.autocast(hidden_BTX.device.type, enabled=False):
+            pooled_BX = self._pool(hidden_BTX.float(), attention_mask)
+            predictions: Predictions = self.head(pooled_BX)
+            loss = None if labels is None else self._loss(labels.float(), predictions)
+        return LonelinessOutput(loss=loss, probabilities=predictions.final_BL)
+
+    def _pool(self, hidden_BTX: Tensor, mask_BT: Tensor) -> Tensor:
+        if self.config.pooling == "cls":
+            return hidden_BTX[:, 0]
+        mask_BT1 = mask_BT[:, :, None].to(hidden_BTX.dtype)
+        return (hidden_BTX * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1).clamp_min(1)
+
+    def _loss(self, labels_BL: Tensor, predictions: Predictions) -> Tensor:
+        losses = [
+            equal_weights(
+                group_losses(self.config.loss, labels_BL, predicted_BL, self.taxonomy),
+                self.taxonomy,
+            )
+            for predicted_BL in predictions.heads.values()
+        ]
+        return torch.stack(losses).mean()
+
+
+def _head(config: LonelinessConfig, inputs: int) -> nn.Module:
+    taxonomy = Taxonomy.from_dict(config.taxonomy)
+    size, norm, dropout = config.head_size, config.norm, config.head_dropout
+    if config.head == "mlp":
+        return MLPHead(inputs, taxonomy, size, norm, dropout)
+    return HDLNHead(inputs, taxonomy, size, norm, dropout, config.beta, config.rejoin)
+
+
+AutoConfig.register(MODEL_TYPE, LonelinessConfig)
+AutoModel.register(LonelinessConfig, LonelinessModel)

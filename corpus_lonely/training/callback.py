@@ -1,0 +1,46 @@
+"""The Trainer's course, told to our own progress."""
+
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from corpus_lonely.progress import Progress
+
+
+class ProgressCallback(TrainerCallback):
+    """A bar over the steps, and a line after each epoch."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._loss = float("nan")
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """The bar begins where a resumed run does."""
+        self._progress.start("Training", state.max_steps, "steps")
+        self._progress.advance(state.global_step)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """One step more."""
+        self._progress.advance(1, f"epoch {state.epoch or 0:.2f}, loss {self._loss:.3f}")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Remembers the loss; tells the dev scores."""
+        logs = logs or {}
+        self._loss = logs.get("loss", self._loss)
+        if "eval_selection" in logs:
+            self._progress.note(
+                f"epoch {logs['epoch']:.0f}: train loss {self._loss:.3f}, dev loss "
+                f"{logs['eval_loss']:.3f}, dev F1 {logs['eval_lonely.f1']:.4f}, "
+                f"dev score {logs['eval_selection']:.4f}"
+            )

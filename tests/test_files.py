@@ -1,0 +1,70 @@
+"""Files that are whole or not there."""
+
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+
+from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, TruncatedFileError
+from corpus_lonely.files import about_folder, atomic_path, read_json, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_about_folder_stands_beside() -> None:
+    assert about_folder("data/posts/") == Path.cwd() / "data" / "posts.about"
+    assert about_folder("posts") == Path.cwd() / "posts.about"
+
+
+def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["file.txt"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_text(str(1 / len(b"")))
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no space left on the disk"), atomic_path(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        atomic_path(tmp_path / "file" / "x"),
+    ):
+        pass
+
+
+def test_json_round_trip_and_its_errors(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"ü": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"ü": [1, None]}
+    with pytest.raises(InputError, match="does not exist"):
+        read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(InputError, match="is not readable as JSON"):
+        read_json(tmp_path / "c.json")
+
+
+def test_errors_survive_a_process_border() -> None:
+    error = TruncatedFileError("ends early", where="a.zst", hint="Fetch it again")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is TruncatedFileError
+    assert str(again) == str(error) == "a.zst: ends early. Fetch it again"
+    assert isinstance(again, CorpusLonelyError)
