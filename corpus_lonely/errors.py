@@ -41,6 +41,12 @@ class CorpusLonelyError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.hint)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what another library says, fit to stand in brackets in a line of ours."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def _rebuild(
     kind: type[CorpusLonelyError], what: str, where: str | None, hint: str | None
 ) -> CorpusLonelyError:

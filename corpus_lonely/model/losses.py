@@ -28,7 +28,8 @@ def hellinger(target_BK: Tensor, predicted_BK: Tensor) -> Tensor:
 
     Squared, for the distance itself has no derivative where the two agree.
     """
-    return 1 - (target_BK * predicted_BK.clamp_min(_SMALLEST)).sqrt().sum(dim=-1)
+    # the root of each alone: the root of a product has no gradient where the target is 0
+    return 1 - (target_BK.sqrt() * predicted_BK.clamp_min(_SMALLEST).sqrt()).sum(dim=-1)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

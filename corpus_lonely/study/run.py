@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from corpus_lonely import __version__
-from corpus_lonely.errors import InputError, OutputError, SettingsError
+from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
 from corpus_lonely.files import output_error, write_json
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate
@@ -123,7 +123,7 @@ def _read(
             engine="streaming",
         )
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"cannot be read ({reason})", where=settings.scores) from error
     _check_cut(months, settings)
     _check_authors(authors, settings)

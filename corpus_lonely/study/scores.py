@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from corpus_lonely.errors import InputError
+from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.files import about_folder, read_json
 from corpus_lonely.tables import footer
 from corpus_lonely.taxonomy import Taxonomy, loneliness
@@ -99,7 +99,7 @@ def _scan(path: Source) -> pl.LazyFrame:
         )
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"is not readable as Parquet ({reason})", where=source) from error
     return frame
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus_lonely.errors import LabelsError
+from corpus_lonely.errors import LabelsError, first_line
 from corpus_lonely.metrics import Targets
 from corpus_lonely.taxonomy import Category, Taxonomy
 from corpus_lonely.text import normalise
@@ -78,9 +78,9 @@ def _download(hub_id: str) -> Path:
     try:
         return Path(snapshot_download(hub_id, repo_type="dataset"))
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise LabelsError(
-            f"is neither a folder here nor to be had from the hub ({first_line})", where=hub_id
+            f"is neither a folder here nor to be had from the hub ({first_line(error)})",
+            where=hub_id,
         ) from error
 
 
@@ -105,9 +105,8 @@ def _load_any(path: Path, source: str | Path) -> dict[str, Any]:
     try:
         splits = datasets.load_dataset(str(path))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise LabelsError(
-            f"holds no labelled data set ({first_line})",
+            f"holds no labelled data set ({first_line(error)})",
             where=source,
             hint="It should hold train_set/ and dev_set/ as `save_to_disk` writes them",
         ) from error

@@ -83,6 +83,11 @@ class TrainSettings:
                 self.attention_dropout,
                 0 <= self.attention_dropout < 1,
             ),
+            (
+                "--dev-share must be above 0 and below 1",
+                self.dev_share,
+                0 < self.dev_share < 1,
+            ),
             ("--head-size must be at least 1", self.head_size, self.head_size >= 1),
             ("--max-tokens must be at least 8", self.max_tokens, self.max_tokens >= 8),
         ]

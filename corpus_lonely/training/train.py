@@ -1,10 +1,8 @@
 """Trains an encoder with a head on labelled posts, with the Hugging Face Trainer."""
 
 import json
-import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from corpus_lonely import __version__, metrics
 from corpus_lonely.errors import LabelsError, OutputError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
 from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
-from corpus_lonely.model.encoder import load_pretrained
+from corpus_lonely.model.encoder import load_pretrained, quiet
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
@@ -66,7 +64,7 @@ def train_model(
     if done:
         return done
     checkpoints = _checkpoint_folder(settings, fingerprint)
-    with _quiet():
+    with quiet():
         trainer = _trainer(settings, train, dev, checkpoints, progress)
         resume = get_last_checkpoint(str(checkpoints))
         if resume:
@@ -107,16 +105,26 @@ def _splits(
 def _finished(settings: TrainSettings, fingerprint: str) -> TrainReport | None:
     """The report of the same run finished before; OutputError when `out` holds anything else."""
     out = settings.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())) or settings.overwrite:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     record = out / _RECORD
-    found = read_json(record) if record.is_file() else {}
-    if found.get("fingerprint") == fingerprint:
-        return TrainReport(
-            out, found["dev"], found["best_epoch"], found["epochs"], already_there=True
+    if not record.is_file():
+        what = (
+            "was not made by `corpus-lonely train`"
+            if settings.overwrite
+            else "exists and is not empty"
         )
-    what = "holds a model of other settings or labels" if found else "exists and is not empty"
-    raise OutputError(what, where=out, hint="Give another --out, or --overwrite to replace it")
+        raise OutputError(what, where=out, hint="Give another --out")
+    if settings.overwrite:
+        return None
+    found = read_json(record)
+    if found.get("fingerprint") != fingerprint:
+        raise OutputError(
+            "holds a model of other settings or labels",
+            where=out,
+            hint="Give another --out, or --overwrite to replace it",
+        )
+    return TrainReport(out, found["dev"], found["best_epoch"], found["epochs"], already_there=True)
 
 
 def _checkpoint_folder(settings: TrainSettings, fingerprint: str) -> Path:
@@ -136,19 +144,6 @@ def _checkpoint_folder(settings: TrainSettings, fingerprint: str) -> Path:
         if not (checkpoint / "trainer_state.json").is_file():
             shutil.rmtree(checkpoint)
     return ours
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the Trainer's own chatter off the terminal: our progress tells the same."""
-    levels = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity(logging.ERROR)
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(levels)
-        transformers.utils.logging.enable_progress_bar()
 
 
 def _network(settings: TrainSettings, train: LabelledPosts) -> tuple[LonelinessModel, Tokenizer]:

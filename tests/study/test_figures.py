@@ -41,7 +41,7 @@ def test_a_panel_for_loneliness_each_category_and_the_posts(figure: Figure) -> N
 
 
 def test_the_cut_is_marked_in_every_panel(figure: Figure) -> None:
-    moment = date2num(datetime(2020, 3, 11, tzinfo=UTC))  # type: ignore[no-untyped-call]
+    moment = date2num(datetime(2020, 3, 11, tzinfo=UTC))
     for panel in figure.axes:
         marks = [line for line in panel.get_lines() if line.get_gid() == "cut"]
         assert len(marks) == 1

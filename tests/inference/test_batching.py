@@ -1,0 +1,58 @@
+"""Tokens and batches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus_lonely.inference.batching import pad, padded_length, plan_batches, tokenise
+from corpus_lonely.model.encoder import find_encoder, load_tokenizer
+
+
+@given(st.lists(st.integers(1, 512), max_size=60), st.integers(512, 4096))
+def test_batches_hold_every_post_once_and_keep_the_budget(lengths: list[int], budget: int) -> None:
+    seen: list[int] = []
+    for posts, padded in plan_batches(lengths, budget, 512):
+        seen += posts
+        assert max(lengths[post] for post in posts) <= padded <= 512
+        assert len(posts) == 1 or len(posts) * padded <= budget
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_the_longest_posts_come_first() -> None:
+    batches = list(plan_batches([5, 500, 30, 400], 512, 512))
+    assert [posts for posts, _padded in batches] == [[1], [3], [2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("length", "padded"), [(1, 16), (16, 16), (17, 32), (500, 510), (510, 510)]
+)
+def test_padded_length_is_a_multiple_but_no_more_than_the_model_reads(
+    length: int, padded: int
+) -> None:
+    assert padded_length(length, 510) == padded
+
+
+def test_pad() -> None:
+    ids, mask = pad([[2, 9, 3], [2, 3]], 4, pad_id=7)
+    assert ids.tolist() == [[2, 9, 3, 7], [2, 3, 7, 7]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0]]
+    assert ids.dtype == torch.int64
+
+
+def test_tokenise_cuts_and_tells(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(tiny_encoder)
+    tokens = tokenise(tokenizer, ["alone", "alone " * 50], max_tokens=12)
+    assert tokens.lengths == [3, 12]
+    assert tokens.truncated == [False, True]
+    # both ends are the special ones, also where the text is cut
+    assert [tokens.ids[1][0], tokens.ids[1][-1]] == [tokens.ids[0][0], tokens.ids[0][-1]]
+
+
+def test_minilm_is_not_cut_and_padded_to_128() -> None:
+    tokenizer = load_tokenizer(find_encoder("minilm"))
+    tokens = tokenise(tokenizer, ["one", "word " * 300], max_tokens=512)
+    assert tokens.lengths == [3, 302]
+    assert tokens.truncated == [False, False]

@@ -1,0 +1,186 @@
+"""Texts to distributions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import corpus_lonely
+from corpus_lonely.errors import ModelError, SettingsError
+from corpus_lonely.inference import engine as engines
+from corpus_lonely.inference.device import find_device, find_precision
+from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.tables import scores_schema
+from corpus_lonely.taxonomy import loneliness
+
+TEXTS = ["alone and lonely", None, "cake " * 200, "", " \u200b\n ", "\ud800 nobody", "football"]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model: Path) -> Engine:
+    return Engine.load(tiny_model, EngineSettings(precision="fp32"))
+
+
+def test_scores_are_distributions_in_the_order_of_the_texts(engine: Engine) -> None:
+    scores = engine.score(TEXTS)
+    assert scores.status == ["ok", "empty", "ok", "empty", "empty", "ok", "ok"]
+    assert np.isnan(scores.probabilities_NL[1]).all()
+    for part in loneliness().slices.values():
+        sums = scores.probabilities_NL[[0, 2, 5, 6], part].sum(axis=1)
+        assert sums == pytest.approx([1, 1, 1, 1])
+    assert scores.truncated.tolist() == [False, False, True, False, False, False, False]
+    assert scores.num_tokens[2] == 64
+    assert scores.num_tokens[1] == 0
+    alone = engine.score(["football"]).probabilities_NL[0]
+    assert scores.probabilities_NL[6] == pytest.approx(alone, abs=1e-5)
+
+
+def test_the_table_has_the_declared_columns_and_nulls(engine: Engine) -> None:
+    table = engine.score(TEXTS).to_arrow()
+    assert table.schema.equals(scores_schema(loneliness()))
+    assert table.column("lonely").null_count == 3
+    assert table.column("status").null_count == 0
+    probabilities = engine.score(TEXTS[:1]).probabilities_NL[0]
+    row = engine.score(TEXTS[:1]).to_arrow().to_pylist()[0]
+    assert row["lonely"] == pytest.approx(probabilities[1])
+    assert row["duration_transient"] == pytest.approx(probabilities[2])
+    assert row["interaction_non_directed"] == pytest.approx(probabilities[20])
+
+
+def test_a_posts_scores_do_not_depend_on_its_neighbours(engine: Engine) -> None:
+    texts = ["alone " * n for n in range(1, 40)]
+    together = engine.score(texts).probabilities_NL
+    apart = np.concatenate([engine.score([text]).probabilities_NL for text in texts])
+    assert together == pytest.approx(apart, abs=1e-5)
+
+
+def test_scores_equal_a_plain_forward_pass(engine: Engine) -> None:
+    encoded = engine.tokenizer("nobody is alone", return_tensors="pt")
+    with torch.no_grad():
+        plain = engine.model(encoded["input_ids"], encoded["attention_mask"]).probabilities
+    assert engine.score(["nobody is alone"]).probabilities_NL == pytest.approx(
+        plain.numpy(), abs=1e-6
+    )
+
+
+def test_bfloat16_is_near_float32(tiny_model: Path, engine: Engine) -> None:
+    texts = ["alone " * n for n in range(1, 40)]
+    bf16 = Engine.load(tiny_model, EngineSettings(precision="bf16")).score(texts)
+    difference = np.abs(bf16.probabilities_NL - engine.score(texts).probabilities_NL).max()
+    assert 0 < difference < 0.02
+
+
+def test_running_out_of_memory_halves_the_budget(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["alone " * n for n in range(1, 40)]
+    expected = engine.score(texts).probabilities_NL
+    whole = Engine._forward
+
+    def small_memory(self: Engine, ids: list[list[int]], padded: int) -> object:
+        if len(ids) > 4:
+            raise torch.OutOfMemoryError("too much")
+        return whole(self, ids, padded)
+
+    monkeypatch.setattr(Engine, "_forward", small_memory)
+    monkeypatch.setattr(engine, "batch_tokens", engine.settings.batch_tokens)
+    assert engine.score(texts).probabilities_NL == pytest.approx(expected, abs=1e-5)
+    assert engine.batch_tokens < engine.settings.batch_tokens
+
+
+def test_other_errors_are_not_taken_for_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: Engine, _ids: Sequence[Sequence[int]], _padded: int) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(Engine, "_forward", broken)
+    with pytest.raises(RuntimeError, match="multiplied"):
+        engine.score(["a", "b"])
+
+
+def test_a_row_without_a_number_is_an_error_and_not_a_score(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_number(_self: Engine, ids: list[list[int]], _padded: int) -> np.ndarray:
+        return np.full((len(ids), 21), np.nan, np.float32)
+
+    monkeypatch.setattr(Engine, "_forward", no_number)
+    scores = engine.score(["a", None])
+    assert scores.status == ["error", "empty"]
+    assert scores.to_arrow().column("lonely").null_count == 2
+
+
+def test_the_length_is_the_trained_one_unless_told(tiny_model: Path, engine: Engine) -> None:
+    assert engine.max_tokens == model_facts(tiny_model).max_tokens == 64
+    assert Engine.load(tiny_model, EngineSettings(max_tokens=32)).max_tokens == 32
+    with pytest.raises(SettingsError, match="--max-tokens must be at most 256 for bert, got 300"):
+        Engine.load(tiny_model, EngineSettings(max_tokens=300))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"batch_tokens": 64}, "--batch-tokens must be at least 512, got 64"),
+        ({"max_tokens": 2}, "--max-tokens must be at least 8, got 2"),
+    ],
+)
+def test_settings_name_key_rule_and_value(settings: dict[str, int], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        EngineSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_devices_and_precisions_that_are_not_there() -> None:
+    with pytest.raises(SettingsError, match="--device 'nonsense' is not there"):
+        find_device("nonsense")
+    with pytest.raises(SettingsError, match="--precision must be one of auto, bf16, fp32"):
+        find_precision("fp8", torch.device("cpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="--device 'cuda' is not there"):
+            find_device("cuda")
+
+
+def test_folders_that_are_no_models(tiny_encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        Engine.load(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="it has no config"):
+        Engine.load(tmp_path)
+    with pytest.raises(ModelError, match="model of type 'bert'"):
+        Engine.load(tiny_encoder)
+
+
+def test_damaged_weights_get_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    weights = (tiny_model / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelError, match="its weights cannot be loaded") as caught:
+        Engine.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_sees_weights_config_and_tokenizer(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    before = model_facts(tiny_model).fingerprint
+    for changed in names:
+        folder = tmp_path / changed
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes((tiny_model / name).read_bytes())
+        assert model_facts(folder).fingerprint == before
+        with (folder / changed).open("ab") as file:
+            file.write(b" ")
+        assert model_facts(folder).fingerprint != before
+
+
+def test_the_public_names(tiny_model: Path) -> None:
+    model = corpus_lonely.load_model(tiny_model, precision="fp32")
+    frame = corpus_lonely.score_texts(model, ["alone", None])
+    assert frame["status"].to_list() == ["ok", "empty"]
+    assert frame["lonely"].null_count() == 1
+    assert isinstance(model, engines.Engine)

@@ -1,0 +1,195 @@
+"""Training runs: what they leave behind, resumed runs, refusals."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from corpus_lonely.errors import LabelsError, OutputError, SettingsError
+from corpus_lonely.files import about_folder
+from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.model.network import LonelinessModel
+from corpus_lonely.progress import Silent
+from corpus_lonely.taxonomy import loneliness
+from corpus_lonely.training import train as module
+from corpus_lonely.training.callback import ProgressCallback
+from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.train import train_model
+from tests.tiny import save_rows, tiny_rows
+
+
+def settings(labels: Path, encoder: Path, out: Path, **other: Any) -> TrainSettings:
+    defaults: dict[str, Any] = {
+        "epochs": 3, "max_tokens": 64, "learning_rate": 1e-3, "head_learning_rate": 1e-3,
+        "precision": "fp32", "threads": 1,
+    }  # fmt: skip
+    return TrainSettings(str(labels), str(encoder), out, **{**defaults, **other})
+
+
+def weights(model: Path) -> dict[str, Any]:
+    return load_file(model / "model.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(
+        bool((first[name] == second[name]).all()) for name in first
+    )
+
+
+def test_a_model_learns_and_loads(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    report = train_model(settings(tiny_labels, tiny_encoder, tmp_path / "model", epochs=8))
+    assert report.dev["lonely"]["f1"] == 1.0  # the words tell all
+    assert set(report.dev) == {"lonely", "duration", "context", "interpersonal", "interaction"}
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "training.json"} <= files
+    assert "training.png" in files
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]  # no pickles
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    model = LonelinessModel.from_pretrained(tmp_path / "model")
+    assert model.config.label_means[:2] == pytest.approx([0.5, 0.5])
+    scores = Engine.load(tmp_path / "model", EngineSettings(precision="fp32")).score(
+        ["alone nobody empty", "cake music garden"]
+    )
+    assert scores.probabilities_NL[0, 1] > 0.5 > scores.probabilities_NL[1, 1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"head": "mlp"}, {"loss": "cross-entropy"}, {"loss": "hellinger"}, {"norm": "batch"},
+     {"pooling": "cls", "rejoin": True, "attention_dropout": 0.1}],
+)  # fmt: skip
+def test_every_variant_trains(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    report = train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1, **other))
+    losses = [e["loss"] for e in json.loads((report.out / "training.json").read_text())["history"] if "loss" in e]  # fmt: skip
+    assert all(0 < loss < 10 for loss in losses)
+
+
+def test_the_same_settings_give_the_same_weights_and_another_seed_others(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / name, epochs=1, seed=seed))
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert not same_weights(tmp_path / "a", tmp_path / "c")
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_model(settings(tiny_labels, tiny_encoder, tmp_path / "whole"))
+    seen = []
+    step_end = ProgressCallback.on_step_end
+
+    def interrupt(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seen.append(state.global_step)
+        if state.global_step == 5:  # in the second epoch of three steps each
+            raise KeyboardInterrupt
+        step_end(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(ProgressCallback, "on_step_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "broken"))
+    assert not (tmp_path / "broken").exists()
+    monkeypatch.setattr(ProgressCallback, "on_step_end", step_end)
+    # a torn checkpoint, as a kill while writing leaves it, is not resumed from
+    checkpoints = next((about_folder(tmp_path / "broken") / "checkpoints").iterdir())
+    (checkpoints / "checkpoint-6").mkdir()
+    train_model(settings(tiny_labels, tiny_encoder, tmp_path / "broken"))
+    assert seen == [1, 2, 3, 4, 5]
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
+    assert not about_folder(tmp_path / "broken").exists()
+
+
+def test_a_finished_run_is_not_done_again_and_never_overwritten_unasked(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    first = train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1))
+    again = train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1))
+    assert again.already_there
+    assert again.dev == first.dev
+    other = settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1, seed=5)
+    with pytest.raises(OutputError, match="holds a model of other settings or labels"):
+        train_model(other)
+    before = weights(tmp_path / "m")
+    train_model(
+        settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1, seed=5, overwrite=True)
+    )
+    assert any(bool((before[name] != new).any()) for name, new in weights(tmp_path / "m").items())
+
+
+def test_a_foreign_folder_is_left_alone(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("precious")
+    with pytest.raises(OutputError, match="exists and is not empty"):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "thesis"))
+    with pytest.raises(OutputError, match="was not made by"):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "thesis", overwrite=True))
+    assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "precious"
+
+
+def test_without_a_dev_split_posts_are_held_out(tiny_encoder: Path, tmp_path: Path) -> None:
+    save_rows(tiny_rows(40), tmp_path / "labels" / "train_set")
+    run = settings(tmp_path / "labels", tiny_encoder, tmp_path / "m", dev_share=0.2)
+    train, dev = module._splits(run, loneliness(), Silent())
+    assert (len(train), len(dev)) == (32, 8)
+    again = module._splits(run, loneliness(), Silent())
+    assert again[1].texts == dev.texts
+
+
+def test_labels_without_a_train_split(tiny_encoder: Path, tmp_path: Path) -> None:
+    save_rows(tiny_rows(4), tmp_path / "labels" / "dev_set")
+    with pytest.raises(LabelsError, match="has no train split; it has dev"):
+        train_model(settings(tmp_path / "labels", tiny_encoder, tmp_path / "m"))
+
+
+def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    still = settings(
+        tiny_labels, tiny_encoder, tmp_path / "m", epochs=9, patience=1, learning_rate=1e-12,
+        head_learning_rate=1e-12,
+    )  # fmt: skip
+    report = train_model(still)
+    assert (report.best_epoch, report.epochs) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"beta": 1.5}, "--beta must be from 0 to 1, got 1.5"),
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"learning_rate": 0}, "--learning-rate must be above 0, got 0"),
+        ({"attention_dropout": 1}, "--attention-dropout must be from 0 to below 1, got 1"),
+        ({"dev_share": 1.0}, "--dev-share must be above 0 and below 1, got 1.0"),
+    ],
+)
+def test_settings_name_key_rule_and_value(wrong: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        settings(Path("l"), Path("e"), Path("o"), **wrong)
+
+
+def test_the_decay_spares_biases_and_norms(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:  # fmt: skip
+    run = settings(tiny_labels, tiny_encoder, tmp_path / "m", head_learning_rate=5e-3)
+    train, _dev = module._splits(run, loneliness(), Silent())
+    model, _tokenizer = module._network(run, train)
+    groups = module._optimizer(run, model).param_groups
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(
+        p.numel() for p in model.parameters()
+    )
+    assert {(g["lr"], g["weight_decay"]) for g in groups} == {
+        (1e-3, 0.01), (1e-3, 0.0), (5e-3, 0.01), (5e-3, 0.0),
+    }  # fmt: skip
+    assert all(p.ndim == 1 for g in groups if not g["weight_decay"] for p in g["params"])
+
+
+def test_a_model_folder_can_be_moved(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "elsewhere")
+    config = (tmp_path / "elsewhere" / "config.json").read_text()
+    assert str(tiny_model.parent.parent) not in config
+    Engine.load(tmp_path / "elsewhere").score(["alone"])
