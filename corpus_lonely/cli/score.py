@@ -1,8 +1,135 @@
 """The command `corpus-lonely score`."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from corpus_lonely.cli.options import FOLDER, common
+from corpus_lonely.cli.progress import TerminalProgress
 
-@click.command()
-def score() -> None:
-    """(being written)"""
+if TYPE_CHECKING:
+    from corpus_lonely.scoring.job import ScoreReport
+
+_PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="\b\nAll cores of this machine, or all its GPUs:\n"
+    "  corpus-lonely score --input posts/ --model model/ --out scores/\n"
+    "A cluster that exists:\n"
+    "  corpus-lonely score --input posts/ --model model/ --out scores/ \\\n"
+    "    --scheduler tls://host:8786 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem"
+)
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="Posts: a Parquet file, a folder of them, a glob (quoted), or a URL such as s3://….",
+)
+@click.option("--model", type=FOLDER, required=True, help="A folder that `train` made.")
+@click.option("--out", type=FOLDER, required=True, help="Where the scores go, as Parquet.")
+@click.option("--text-column", default="text", help="The column that holds the posts.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column to carry along, besides post_id, kind, subreddit, author and created_at; "
+    "repeatable.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    show_default="one per GPU, else one per core that memory allows",
+    help="Worker processes on this machine; 0 works in this process, without Dask.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    show_default="the cores, split among the workers",
+    help="CPU threads of each worker.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A Dask scheduler that exists: tls://HOST:PORT, or tcp://127.0.0.1:PORT. "
+    "Its workers must see the same files.",
+)
+@click.option("--tls-ca", type=_PEM, help="Certificate authority of a tls:// scheduler.")
+@click.option("--tls-cert", type=_PEM, help="Our certificate for a tls:// scheduler.")
+@click.option("--tls-key", type=_PEM, help="The key of --tls-cert.")
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Allow a tcp:// scheduler on another host: whoever reaches it can run code on it.",
+)
+@click.option(
+    "--shard-rows",
+    type=click.IntRange(min=1),
+    show_default="4096 (65536 on GPUs), fewer when there are few posts",
+    help="Posts in a part: the most that a killed worker loses.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=8),
+    show_default="as in training",
+    help="Tokens kept per post; the rest is cut, and told in the column `truncated`.",
+)
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=512),
+    show_default="8192",
+    help="Padded tokens in a batch; less needs less memory.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "bf16", "fp32"]),
+    default="auto",
+    help="How precisely the model computes; auto takes bf16 where the device has it.",
+)
+@click.option("--device", default="auto", help="cpu, cuda, cuda:0, mps; auto takes the fastest.")
+@click.option(
+    "--overwrite", is_flag=True, help="Remove the scores that --out holds, and start anew."
+)
+@common
+@click.pass_context
+def score(
+    context: click.Context,
+    /,
+    source: str,
+    model: Path,
+    out: Path,
+    keep: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Score posts: distributions over forms of loneliness, one row a post.
+
+    The scores keep the rows and the order of the input. Stopped or killed at any time, the same
+    command goes on where it was; settings that are not given are then as the folder was begun.
+    """
+    from corpus_lonely.cluster import ClusterSettings
+    from corpus_lonely.scoring.job import ScoreSettings, score_posts
+
+    names = ("workers", "threads", "scheduler", "insecure", "tls_ca", "tls_cert", "tls_key")
+    debug = bool(context.find_root().meta.get("corpus_lonely.debug"))
+    cluster = ClusterSettings(**{name: options.pop(name) for name in names}, debug=debug)
+    settings = ScoreSettings(source, model, out, keep=keep, cluster=cluster, **options)
+    with TerminalProgress() as progress:
+        report = score_posts(settings, progress)
+    click.echo(_summary(report, out))
+
+
+def _summary(report: "ScoreReport", out: Path) -> str:
+    counts = report.counts
+    cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
+    if report.shards_before == report.shards:
+        speed = "All of it was done before: nothing to do."
+    else:
+        speed = f"{report.posts_per_s:,.0f} posts/s over {report.seconds:,.1f} s."
+        if report.shards_before:
+            speed += f" {report.shards_before} of {report.shards} parts were done before."
+    return (
+        f"{out}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
+        f"{counts.error:,} failed; {cut}.\n{speed}\n"
+        f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+    )

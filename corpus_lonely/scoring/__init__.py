@@ -1,1 +1,1 @@
-"""From posts and a model to scores, in shards on a Dask cluster."""
+"""Posts to scores on Dask: what there is to do, how a shard is done, and a plan on a cluster."""

@@ -1,0 +1,140 @@
+"""The output folder: whose it is, what is done, what is cleaned."""
+
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from corpus_lonely import tables
+from corpus_lonely.errors import OutputError
+from corpus_lonely.scoring.inputs import InputFile
+from corpus_lonely.scoring.parts import Counts, Output, total
+from corpus_lonely.scoring.plan import Run, Shard
+from tests.scoring.test_plan import RUN
+
+FILE = InputFile("a.parquet", "/a.parquet", 100, "f", 6)
+SHARDS = [Shard(0, FILE, 0, 3), Shard(1, FILE, 3, 6)]
+COUNTS = Counts(rows=3, ok=2, empty=1, tokens=20)
+
+
+def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
+    facts = {
+        "fingerprint": run.fingerprint(shard),
+        "run": run.to_dict(),
+        "counts": asdict(COUNTS),
+    }
+    table = pa.table({"lonely": [0.5] * rows})
+    path = output.folder / shard.part
+    tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
+    return path
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    return Output(tmp_path / "scores")
+
+
+def test_what_is_done_is_what_stands_whole_and_fits(output: Output) -> None:
+    assert output.done(RUN, SHARDS) == {}
+    _write(output, SHARDS[0])
+    assert output.done(RUN, SHARDS) == {0: COUNTS}
+    _write(output, SHARDS[1])
+    assert output.done(RUN, SHARDS) == {0: COUNTS, 1: COUNTS}
+    assert output.done(replace(RUN, precision="fp32"), SHARDS) == {}
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "rows", "other shard"])
+def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None:
+    _write(output, SHARDS[0])
+    path = _write(output, SHARDS[1])
+    if damage == "rows":
+        _write(output, SHARDS[1], rows=2)
+    elif damage == "other shard":
+        path.write_bytes((output.folder / SHARDS[0].part).read_bytes())
+    else:
+        whole = path.read_bytes()
+        path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
+    assert output.begun() == RUN
+    assert output.done(RUN, SHARDS) == {0: COUNTS}
+
+
+def test_whose_folder_it_is(output: Output) -> None:
+    assert output.begun() is None
+    output.folder.mkdir()
+    assert output.begun() is None
+    _write(output, SHARDS[0])
+    assert output.begun() == RUN  # told by a footer: the description may be lost
+    output.describe({"run": replace(RUN, precision="fp32").to_dict()})
+    assert output.begun() == replace(RUN, precision="fp32")
+
+
+def test_a_foreign_file_keeps_us_out(output: Output) -> None:
+    output.folder.mkdir()
+    (output.folder / ".DS_Store").touch()
+    assert output.begun() is None
+    (output.folder / "thesis.docx").touch()
+    with pytest.raises(OutputError, match=r"scores: holds 'thesis.docx', which is no part"):
+        output.begun()
+    with pytest.raises(OutputError, match="thesis"):
+        output.clear()
+
+
+def test_a_strangers_parquet_is_neither_taken_nor_removed(output: Output) -> None:
+    path = output.folder / "part-000000.parquet"
+    tables.write_parquet(pa.table({"x": [1]}), path)
+    with pytest.raises(OutputError, match="no part of scores"):
+        output.begun()
+    with pytest.raises(OutputError, match="no part of scores"):
+        output.clear()
+    assert path.exists()
+
+
+def test_a_file_is_no_folder(output: Output) -> None:
+    output.folder.touch()
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        output.begun()
+
+
+def test_clear_removes_parts_and_description(output: Output) -> None:
+    _write(output, SHARDS[0])
+    output.describe({"run": RUN.to_dict()})
+    output.clear()
+    assert list(output.folder.iterdir()) == []
+    assert not output.description.exists()
+
+
+def test_clean_removes_what_a_killed_run_left(output: Output) -> None:
+    left = output.staging / "host" / ".part-000001.parquet.123.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    output.describe({"run": RUN.to_dict()})
+    output.clean()
+    assert not output.staging.exists()
+    assert output.description.exists()
+
+
+def test_two_runs_do_not_share_a_folder(output: Output) -> None:
+    refused = pytest.raises(OutputError, match="another run is writing there")
+    with output.locked(), refused, output.locked():
+        pass
+    with output.locked():
+        pass
+
+
+def test_the_lock_of_a_killed_run_is_gone(output: Output) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from corpus_lonely.scoring.parts import Output\n"
+        "with Output(Path(sys.argv[1])).locked(): os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(output.folder)], check=False)
+    assert ended.returncode == -9
+    with output.locked():
+        pass
+
+
+def test_counts_add_up() -> None:
+    assert total([COUNTS, COUNTS]) == Counts(rows=6, ok=4, empty=2, tokens=40)
+    assert total([]) == Counts()

@@ -1,0 +1,230 @@
+"""One shard, in this process: which rows are read, what is written, what an error may tell."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpus_lonely import tables
+from corpus_lonely.errors import ModelError, OutputError
+from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.scoring import worker
+from corpus_lonely.scoring.inputs import find_posts
+from corpus_lonely.scoring.plan import Run, Shard, cut_shards
+from corpus_lonely.scoring.worker import (
+    Ready,
+    ShardFailure,
+    ShardResult,
+    Task,
+    prepare,
+    read_rows,
+    score_shard,
+)
+from corpus_lonely.taxonomy import loneliness
+from tests.scoring.test_plan import RUN
+
+
+def make_task(source: Path, model: Path, out: Path, shard_rows: int) -> tuple[Task, list[Shard]]:
+    posts = find_posts(str(source))
+    run = Run(
+        **{
+            **RUN.to_dict(),
+            "model": model_facts(model).fingerprint,
+            "carried": tuple(posts.carried.names),
+            "max_tokens": 64,
+            "precision": "fp32",
+            "shard_rows": shard_rows,
+        }
+    )
+    shards = list(cut_shards(posts, shard_rows))
+    return Task(run, model, out, "cpu", 1, posts.carried, len(shards)), shards
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 60))
+def test_a_shard_reads_its_rows_and_no_others(
+    tmp_path: Path, rows: int, group: int, shard_rows: int
+) -> None:
+    path = tmp_path / "posts.parquet"
+    whole = pa.table({"text": [f"post {i}" for i in range(rows)], "post_id": map(str, range(rows))})
+    pq.write_table(whole, path, row_group_size=group)
+    posts = find_posts(str(path))
+    task = Task(
+        replace(RUN, carried=("post_id",)), tmp_path, tmp_path, "cpu", None, posts.carried, 1
+    )
+    read = [read_rows(shard, task) for shard in cut_shards(posts, shard_rows)]
+    assert pa.concat_tables(read).to_pylist() == whole.to_pylist()
+
+
+def test_a_part_holds_the_engines_scores_of_its_rows(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    result = score_shard(shards[1], task)
+    assert isinstance(result, ShardResult)
+    part = pl.read_parquet(tmp_path / "scores" / "part-000001.parquet")
+    rows = pl.read_parquet(posts).slice(400, 400)
+    expected = Engine.load(model, EngineSettings(precision="fp32")).score(rows["text"].to_list())
+
+    assert part["post_id"].to_list() == rows["post_id"].to_list()
+    assert part.columns == [
+        "post_id",
+        "subreddit",
+        *loneliness().score_columns,
+        *tables.SCORE_FACTS,
+    ]
+    assert "text" not in part.columns
+    assert part["status"].to_list() == expected.status
+    lonely = part["lonely"].fill_null(np.nan).to_numpy()
+    np.testing.assert_allclose(lonely, expected.probabilities_NL[:, 1], atol=1e-5)
+    empty = part.filter(pl.col("status") == "empty")
+    assert len(empty) == 8
+    assert empty.select(loneliness().score_columns).null_count().row(0) == (8,) * 20
+    assert result.counts.rows == 400
+    assert result.counts.ok == 392
+    assert result.counts.empty == 8
+    assert result.counts.tokens == part["num_tokens"].sum()
+    assert result.counts.truncated == part["truncated"].sum() > 0
+
+
+def test_the_footer_tells_where_scores_come_from(posts: Path, model: Path, tmp_path: Path) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    score_shard(shards[2], task)
+    facts = tables.footer(tmp_path / "scores" / "part-000002.parquet")
+    assert facts["run"]["model"] == model_facts(model).fingerprint
+    assert facts["shard"]["file"] == "posts.parquet"
+    assert (facts["shard"]["start"], facts["shard"]["stop"], facts["shard"]["of"]) == (800, 1000, 3)
+    assert set(facts["versions"]) == {"corpus-lonely", "torch", "transformers", "tokenizers"}
+    assert facts["counts"]["rows"] == 200
+    whole = (tmp_path / "scores" / "part-000002.parquet").read_bytes()
+    for private in (str(tmp_path), os.uname().nodename):
+        assert private.encode() not in whole
+
+
+def test_odd_texts_get_scores_or_a_status(model: Path, tmp_path: Path) -> None:
+    texts = [None, "", " \u200b\n", "ba" * 200_000, "😀😀", "\x01\x02", "שלום", "bara " * 5000]
+    path = tmp_path / "posts.parquet"
+    broken = pa.array([None if t is None else t.encode() for t in texts] + [b"bara \xff\xfe dosi"])
+    # a writer that does not check its text, as some do not
+    text = pa.Array.from_buffers(pa.string(), len(broken), broken.buffers())
+    pq.write_table(pa.table({"text": text}), path)
+    task, shards = make_task(path, model, tmp_path / "scores", 100)
+    result = score_shard(shards[0], task)
+    assert isinstance(result, ShardResult)
+    assert (result.counts.rows, result.counts.empty, result.counts.error) == (9, 3, 0)
+
+
+def test_hive_values_are_carried(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "posts" / "subreddit=lonely" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"text": ["bara", "dosi"]}), path)
+    task, shards = make_task(tmp_path / "posts", model, tmp_path / "scores", 100)
+    score_shard(shards[0], task)
+    part = pl.read_parquet(tmp_path / "scores" / "part-000000.parquet")
+    assert part["subreddit"].to_list() == ["lonely", "lonely"]
+
+
+def test_a_part_that_stands_is_not_made_again(posts: Path, model: Path, tmp_path: Path) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    first = score_shard(shards[0], task)
+    before = (tmp_path / "scores" / "part-000000.parquet").stat()
+    again = score_shard(shards[0], task)
+    assert isinstance(first, ShardResult)
+    assert isinstance(again, ShardResult)
+    assert first.counts == again.counts
+    assert (tmp_path / "scores" / "part-000000.parquet").stat() == before
+
+
+def test_progress_is_told_in_posts(posts: Path, model: Path, tmp_path: Path) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 1000)
+    task = replace(task, run=replace(task.run, batch_tokens=512))
+    heard: list[int] = []
+    score_shard(shards[0], task, heard.append)
+    assert heard
+    assert heard == sorted(heard)
+    assert heard[-1] <= 1000
+
+
+def test_an_input_that_changed_is_set_aside(posts: Path, model: Path, tmp_path: Path) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    pq.write_table(pa.table({"text": ["other"]}), posts)
+    failure = score_shard(shards[0], task)
+    assert isinstance(failure, ShardFailure)
+    assert failure.fatal is None
+    assert "posts.parquet: has changed since the run began" in failure.reason
+
+
+def test_damage_between_the_footer_and_the_start_is_set_aside(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    size = posts.stat().st_size
+    with posts.open("r+b") as file:
+        file.seek(50)
+        file.write(b"\xff" * (size // 2))
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    failure = score_shard(shards[0], task)
+    assert isinstance(failure, ShardFailure)
+    assert failure.fatal is None
+    assert "posts.parquet: cannot be read (" in failure.reason
+    assert not list((tmp_path / "scores").glob("*"))
+
+
+def test_another_model_in_the_folder_stops_the_run(
+    posts: Path, model: Path, other_model: Path, tmp_path: Path
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    failure = score_shard(shards[0], replace(task, model=other_model))
+    assert isinstance(failure, ShardFailure)
+    assert isinstance(failure.fatal, ModelError)
+    assert isinstance(prepare(replace(task, model=other_model)), ModelError)
+
+
+def test_an_unforeseen_error_does_not_quote_a_post(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+
+    def fail(self: Engine, texts: list[str], progress: object) -> None:
+        raise ValueError(f"cannot make sense of {texts[1]}")
+
+    monkeypatch.setattr(Engine, "score", fail)
+    failure = score_shard(shards[0], task)
+    assert isinstance(failure, ShardFailure)
+    assert failure.reason.startswith("ValueError at test_worker.py:")
+    assert "cannot" not in repr(failure)
+
+
+def test_a_full_disk_stops_the_run(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(pq, "write_table", lambda *_args, **_options: (_ for _ in ()).throw(full))
+    failure = score_shard(shards[0], task)
+    assert isinstance(failure, ShardFailure)
+    assert isinstance(failure.fatal, OutputError)
+    assert "no space left on the disk" in failure.reason
+    assert [p for p in (tmp_path / "scores.about").rglob("*") if p.is_file()] == []
+
+
+def test_one_model_serves_auto_and_what_it_turned_out_to_be(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    auto = replace(task, run=replace(task.run, precision="auto"))
+    ready = prepare(auto)
+    assert isinstance(ready, Ready)
+    loaded = worker._engine
+    prepare(replace(auto, run=replace(auto.run, precision=ready.precision)))
+    assert worker._engine is loaded
+    other = {"bf16": "fp32", "fp32": "bf16"}[ready.precision]
+    prepare(replace(auto, run=replace(auto.run, precision=other)))
+    assert worker._engine is not loaded
