@@ -1,41 +1,21 @@
 """The commands `corpus-lonely ingest ...`."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from corpus_lonely.cli.options import FILE, FOLDER, common
+from corpus_lonely.cli.options import DAY, FILE, FOLDER, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.report import IngestReport
 
 
-class _Day(click.ParamType[date]):
-    """YYYY-MM-DD; TOML has dates of its own."""
-
-    name = "date"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        return "YYYY-MM-DD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, datetime):
-            return value.date()
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no date; write it like 2020-03-11", param, ctx)
-
-
-_DAY = _Day()
-
-
-@click.group()
+@click.group(
+    epilog="\b\nExample:\n  corpus-lonely ingest dump RS_2020-03.zst --subreddit lonely --out posts/"
+)
 def ingest() -> None:
     """Bring posts into Parquet, partitioned by month."""
 
@@ -57,8 +37,8 @@ Two monthly dumps, one subreddit, nothing from before 2019:
     metavar="NAME",
     help="Keep this subreddit alone; repeat for several. Case does not matter.",
 )
-@click.option("--since", type=_DAY, help="Keep posts from this day (UTC) on.")
-@click.option("--until", type=_DAY, help="Keep posts up to this day (UTC), the whole day included.")
+@click.option("--since", type=DAY, help="Keep posts from this day (UTC) on.")
+@click.option("--until", type=DAY, help="Keep posts up to this day (UTC), the whole day included.")
 @click.option(
     "--min-words",
     type=click.IntRange(min=0),
@@ -98,9 +78,9 @@ def dump(
     report: Path | None,
     overwrite: bool,
 ) -> None:
-    """Read Reddit dumps (zstd, xz, bz2, gzip or plain; one JSON object a line) into Parquet.
+    """Read Reddit dumps into Parquet.
 
-    Submissions and comments are told apart by their content. Every line is counted: read = kept +
+    Files may be zstd, xz, bz2, gzip or plain, one JSON object a line. Submissions and comments are told apart by their content. Every line is counted: read = kept +
     dropped, with the reason of each drop. A broken file is read up to its break and the exit status
     is 1. Interrupted, the same command goes on; a file that is in the folder already is skipped.
     """

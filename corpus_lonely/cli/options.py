@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,28 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 EXISTING = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Day(click.ParamType[date]):
+    """YYYY-MM-DD; TOML has dates of its own."""
+
+    name = "date"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  (click's)
+        return "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, datetime):
+            return value.date()
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2020-03-11", param, ctx)
+
+
+DAY = _Day()
 
 
 def common(command: Command) -> Command:
@@ -46,22 +69,47 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: is no TOML ({error})") from error
-    settings = {**_top_level(content), **content.get(context.info_name or "", {})}
-    names = {
-        option.removeprefix("--").replace("-", "_"): parameter.name or ""
+    _check_tables(content, context, path)
+    command = context.info_name or ""
+    settings = {**_top_level(content), **content.get(command, {})}
+    known = {
+        name.removeprefix("--"): parameter
         for parameter in context.command.params
-        for option in [*parameter.opts, *parameter.secondary_opts]
+        for name in parameter.opts
+        if name not in ("--config", "--debug") and isinstance(parameter, click.Option)
     }
     defaults: dict[str, Any] = {}
     for key, value in settings.items():
-        plain = key.replace("-", "_")
-        if plain not in names:
-            known = ", ".join(sorted(name for name in names if name not in ("config", "help")))
-            raise click.UsageError(f"{path}: no setting {key!r} here; there are {known}")
-        defaults[names[plain]] = value
+        parameter = known.get(key.replace("_", "-"))
+        if parameter is None:
+            raise click.UsageError(
+                f"{path}: `{command}` has no setting {key!r}; it has {', '.join(sorted(known))}"
+            )
+        if parameter.multiple and not isinstance(value, list):
+            raise click.UsageError(f"{path}: {key} takes a list, like [{value!r}]")
+        defaults[parameter.name or ""] = value
     context.default_map = {**(context.default_map or {}), **defaults}
 
 
 def _top_level(content: dict[str, Any]) -> dict[str, Any]:
     # a table belongs to the command of its name, so one file can hold the settings of a whole study
     return {key: value for key, value in content.items() if not isinstance(value, dict)}
+
+
+def _check_tables(content: dict[str, Any], context: click.Context, path: Path) -> None:
+    commands = _command_names(context.find_root().command)
+    for key, value in content.items():
+        if isinstance(value, dict) and key not in commands:
+            raise click.UsageError(
+                f"{path}: [{key}] is no command; there are {', '.join(sorted(commands))}"
+            )
+        if key in commands and not isinstance(value, dict):
+            raise click.UsageError(
+                f"{path}: {key} is a command: write [{key}] and its settings below"
+            )
+
+
+def _command_names(command: click.Command) -> set[str]:
+    if not isinstance(command, click.Group):
+        return {command.name or ""}
+    return {name for child in command.commands.values() for name in _command_names(child)}

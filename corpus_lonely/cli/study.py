@@ -1,22 +1,11 @@
 """The command `corpus-lonely study`."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, common
-
-
-def _day(_context: click.Context, _parameter: click.Parameter, value: Any) -> date:
-    """A day, as text on the command line or as a date in a TOML file."""
-    if isinstance(value, date):
-        return value.date() if isinstance(value, datetime) else value
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise click.BadParameter(f"{value!r} is no day; write it as 2020-03-11") from None
+from corpus_lonely.cli.options import DAY, FOLDER, common
 
 
 @click.command(
@@ -31,9 +20,7 @@ def _day(_context: click.Context, _parameter: click.Parameter, value: Any) -> da
 @click.option(
     "--cut",
     required=True,
-    type=click.UNPROCESSED,
-    callback=_day,
-    metavar="YYYY-MM-DD",
+    type=DAY,
     help="The day (UTC) on which the second period begins.",
 )
 @click.option("--out", required=True, type=FOLDER, help="Where the report goes.")

@@ -21,6 +21,7 @@ from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.model.encoder import (
     LOADING_ERRORS,
     check_complete,
+    check_length,
     load_tokenizer,
     quiet,
 )
@@ -52,6 +53,8 @@ class EngineSettings:
             raise SettingsError(
                 f"--batch-tokens must be at least {_SMALLEST_BUDGET}, got {self.batch_tokens}"
             )
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"--threads must be at least 1, got {self.threads}")
         if self.max_tokens is not None and self.max_tokens < 8:
             raise SettingsError(f"--max-tokens must be at least 8, got {self.max_tokens}")
 
@@ -98,7 +101,7 @@ class Engine:
             precision=find_precision(settings.precision, self.device),
             max_tokens=settings.max_tokens or limit,
         )
-        _check_length(self.settings.max_tokens or limit, model)
+        check_length(self.settings.max_tokens or limit, model.encoder.config)
         self.max_tokens: int = self.settings.max_tokens or limit
         self.batch_tokens = settings.batch_tokens
         self.model: LonelinessModel = model.train(mode=False)
@@ -191,16 +194,6 @@ def _status(texts: Sequence[str], probabilities_NL: NDArray[np.float32]) -> list
 
 def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _check_length(max_tokens: int, model: LonelinessModel) -> None:
-    limit = getattr(model.encoder.config, "max_position_embeddings", None)
-    # RoBERTa counts positions from its padding id on
-    kind = model.encoder.config.model_type
-    if limit and kind in ("roberta", "xlm-roberta", "camembert"):
-        limit -= 2
-    if limit and max_tokens > limit:
-        raise SettingsError(f"--max-tokens must be at most {limit} for {kind}, got {max_tokens}")
 
 
 def load_model(folder: str | Path, **settings: int | str | None) -> Engine:

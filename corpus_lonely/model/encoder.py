@@ -11,10 +11,10 @@ from typing import Any
 
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from corpus_lonely.errors import ModelError, first_line
+from corpus_lonely.errors import ModelError, SettingsError, first_line
 
 DEFAULT_ENCODER = "bert-base-cased"
 """The paper's encoder."""
@@ -103,6 +103,18 @@ def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> Non
     if missing:
         raise ModelError(
             f"its weights lack {len(missing)} tensors, {min(missing)} the first", where=where
+        )
+
+
+def check_length(max_tokens: int, config: PretrainedConfig) -> None:
+    """SettingsError when an encoder has no positions for so many tokens."""
+    limit = getattr(config, "max_position_embeddings", None)
+    # RoBERTa counts positions from its padding id on
+    if limit and config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        limit -= 2
+    if limit and max_tokens > limit:
+        raise SettingsError(
+            f"--max-tokens must be at most {limit} for this {config.model_type}, got {max_tokens}"
         )
 
 

@@ -20,6 +20,8 @@ from corpus_lonely.tables import PASSED_THROUGH
 _SUFFIXES = (".parquet", ".pq")
 _MAGIC = b"PAR1"
 _READERS = 16
+_TEXTS = frozenset({"text", "title", "body", "selftext"})
+"""Columns that hold what people wrote, under the names that posts and dumps give them."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ def open_binary(url: str) -> Iterator[Any]:
 
 def _check_keep(text_column: str, keep: Sequence[str], taken: Collection[str]) -> None:
     for name in keep:
-        if name == text_column:
-            raise SettingsError(f"--keep must not name the text column, got {name!r}")
+        if name == text_column or name in _TEXTS:
+            raise SettingsError(
+                f"--keep must not name a column of text, got {name!r}: scores hold none"
+            )
         if name in taken:
             raise SettingsError(f"--keep must not name a column that scores have, got {name!r}")
 

@@ -88,6 +88,13 @@ class TrainSettings:
                 self.dev_share,
                 0 < self.dev_share < 1,
             ),
+            ("--weight-decay must be at least 0", self.weight_decay, self.weight_decay >= 0),
+            ("--seed must be from 0 to 2^32 - 1", self.seed, 0 <= self.seed < 2**32),
+            (
+                "--threads must be at least 1",
+                self.threads,
+                self.threads is None or self.threads >= 1,
+            ),
             ("--head-size must be at least 1", self.head_size, self.head_size >= 1),
             ("--max-tokens must be at least 8", self.max_tokens, self.max_tokens >= 8),
         ]

@@ -19,7 +19,7 @@ from corpus_lonely import __version__, metrics
 from corpus_lonely.errors import LabelsError, OutputError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
 from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
-from corpus_lonely.model.encoder import load_pretrained, quiet
+from corpus_lonely.model.encoder import check_length, load_pretrained, quiet
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
@@ -148,6 +148,7 @@ def _checkpoint_folder(settings: TrainSettings, fingerprint: str) -> Path:
 
 def _network(settings: TrainSettings, train: LabelledPosts) -> tuple[LonelinessModel, Tokenizer]:
     encoder, tokenizer = load_pretrained(settings.encoder, settings.attention_dropout)
+    check_length(settings.max_tokens, encoder.config)
     encoder_config = encoder.config.to_dict()
     encoder_config.pop("_name_or_path", None)  # a path of this machine
     transformers.set_seed(settings.seed)
@@ -273,6 +274,8 @@ def _write_model(
         (draft / "training_args.bin").unlink(missing_ok=True)  # a pickle: a model folder is data
         write_json(draft / _RECORD, _record(settings, trainer, fingerprint, report))
         draw_curve(trainer.state.log_history, draft / "training.png")
+        for path in draft.iterdir():
+            path.chmod(0o644)  # some writers leave files to their owner alone; a lab shares models
         if settings.out.exists():
             shutil.rmtree(settings.out)
         settings.out.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def test_a_settings_file_fills_options_and_the_command_line_wins(
     command: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "settings.toml"
-    path.write_text("count = 7\n[probe]\nin = 'file'\nmany = ['a', 'b']\n[other]\nx = 1\n")
+    path.write_text("count = 7\n[probe]\nin = 'file'\nmany = ['a', 'b']\n[score]\nx = 1\n")
     assert run("--config", str(path)).exit_code == 0
     assert command == {"source": "file", "many": ("a", "b"), "count": 7}
     run("--config", str(path), "--count", "9")
@@ -81,7 +81,13 @@ def test_a_settings_file_fills_options_and_the_command_line_wins(
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [("[probe]\ncuont = 7\n", "no setting 'cuont' here; there are"), ("= what", "is no TOML")],
+    [
+        ("[probe]\ncuont = 7\n", "`probe` has no setting 'cuont'; it has count, in, many"),
+        ("= what", "is no TOML"),
+        ("[porbe]\ncount = 7\n", "[porbe] is no command; there are"),
+        ("probe = 7\n", "probe is a command: write [probe]"),
+        ("[probe]\nmany = 'a'\n", "many takes a list, like ['a']"),
+    ],
 )
 def test_a_bad_settings_file(
     command: dict[str, Any], tmp_path: Path, content: str, problem: str

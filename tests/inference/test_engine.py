@@ -117,7 +117,9 @@ def test_a_row_without_a_number_is_an_error_and_not_a_score(
 def test_the_length_is_the_trained_one_unless_told(tiny_model: Path, engine: Engine) -> None:
     assert engine.max_tokens == model_facts(tiny_model).max_tokens == 64
     assert Engine.load(tiny_model, EngineSettings(max_tokens=32)).max_tokens == 32
-    with pytest.raises(SettingsError, match="--max-tokens must be at most 256 for bert, got 300"):
+    with pytest.raises(
+        SettingsError, match="--max-tokens must be at most 256 for this bert, got 300"
+    ):
         Engine.load(tiny_model, EngineSettings(max_tokens=300))
 
 

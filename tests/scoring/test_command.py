@@ -47,7 +47,7 @@ def test_settings_come_from_a_file_too(posts: Path, model: Path, tmp_path: Path)
         ({"--input": "cut.parquet"}, 1, "cut.parquet: is not readable as Parquet (its end is miss"),
         ({"--model": "empty"}, 1, "empty: is no model folder: it has no config.json"),
         ({"--out": "full"}, 1, "full: holds 'notes.txt', which is no part of scores"),
-        ({"--keep": "text"}, 2, "--keep must not name the text column"),
+        ({"--keep": "text"}, 2, "--keep must not name a column of text"),
         ({"--max-tokens": "500"}, 2, "--max-tokens must be at most 128 for bert, got 500"),
         ({"--device": "abacus"}, 2, "--device 'abacus' is not there"),
         ({"--batch-tokens": "64"}, 2, "64 is not in the range x>=512"),

@@ -150,7 +150,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_keep_is_checked(tmp_path: Path) -> None:
     path = str(_write(tmp_path / "a.parquet", text=["x"], lonely=[0.5]))
-    with pytest.raises(SettingsError, match="--keep must not name the text column"):
+    with pytest.raises(SettingsError, match="--keep must not name a column of text"):
         find_posts(path, keep=["text"])
     with pytest.raises(SettingsError, match="--keep must not name a column that scores have"):
         find_posts(path, keep=["lonely"], taken={"lonely"})

@@ -45,7 +45,7 @@ def test_the_cut_is_marked_in_every_panel(figure: Figure) -> None:
     for panel in figure.axes:
         marks = [line for line in panel.get_lines() if line.get_gid() == "cut"]
         assert len(marks) == 1
-        assert date2num(marks[0].get_xdata()[0]) == moment  # type: ignore[no-untyped-call,index]
+        assert date2num(marks[0].get_xdata()[0]) == moment  # type: ignore[index]
 
 
 def test_every_label_is_named_beside_its_line_in_its_colour(figure: Figure) -> None:
