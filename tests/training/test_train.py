@@ -150,6 +150,13 @@ def test_labels_without_a_train_split(tiny_encoder: Path, tmp_path: Path) -> Non
         train_model(settings(tmp_path / "labels", tiny_encoder, tmp_path / "m"))
 
 
+def test_more_tokens_than_the_encoder_has_positions(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="--max-tokens must be at most 256 for this bert"):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", max_tokens=300))
+
+
 def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     still = settings(
         tiny_labels, tiny_encoder, tmp_path / "m", epochs=9, patience=1, learning_rate=1e-12,
@@ -166,6 +173,9 @@ def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: P
         ({"epochs": 0}, "--epochs must be at least 1, got 0"),
         ({"learning_rate": 0}, "--learning-rate must be above 0, got 0"),
         ({"attention_dropout": 1}, "--attention-dropout must be from 0 to below 1, got 1"),
+        ({"weight_decay": -1}, "--weight-decay must be at least 0, got -1"),
+        ({"seed": -1}, "--seed must be from 0 to 2^32 - 1, got -1"),
+        ({"threads": 0}, "--threads must be at least 1, got 0"),
         ({"dev_share": 1.0}, "--dev-share must be above 0 and below 1, got 1.0"),
     ],
 )
