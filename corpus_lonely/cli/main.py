@@ -1,6 +1,7 @@
 """The command `corpus-lonely`: its commands, and how errors reach the user."""
 
 import errno
+import os
 import sys
 from typing import Any
 
@@ -15,6 +16,10 @@ from corpus_lonely.cli.study import study
 from corpus_lonely.cli.train import train
 from corpus_lonely.errors import CorpusLonelyError
 from corpus_lonely.files import output_error
+
+# Read by OpenMP when torch is first imported, and inherited by Dask's workers: threads that wait spin
+# by default, and on a machine with anything else to do that costs far more than it gains (docs/log.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class _Main(click.Group):

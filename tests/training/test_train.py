@@ -174,7 +174,7 @@ def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: P
         ({"learning_rate": 0}, "--learning-rate must be above 0, got 0"),
         ({"attention_dropout": 1}, "--attention-dropout must be from 0 to below 1, got 1"),
         ({"weight_decay": -1}, "--weight-decay must be at least 0, got -1"),
-        ({"seed": -1}, "--seed must be from 0 to 2^32 - 1, got -1"),
+        ({"seed": -1}, r"--seed must be from 0 to 2\^32 - 1, got -1"),
         ({"threads": 0}, "--threads must be at least 1, got 0"),
         ({"dev_share": 1.0}, "--dev-share must be above 0 and below 1, got 1.0"),
     ],
