@@ -1,9 +1,10 @@
 """Files that are either whole or not there, and where a data folder keeps what is not data."""
 
 import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,18 @@ def output_error(error: OSError, path: str | os.PathLike[str]) -> OutputError:
             hint="Free some space and run the same command again",
         )
     reason = error.strerror or str(error)
-    return OutputError(f"cannot be written ({reason.lower()})", where=path)
+    # the first letter alone, for a path may follow
+    return OutputError(f"cannot be written ({reason[:1].lower()}{reason[1:]})", where=path)
+
+
+def files_sha256(paths: Iterable[Path]) -> str:
+    """SHA-256 over names and contents of some files, in hex."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}:{content}\n".encode())
+    return digest.hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, TruncatedFileError
-from corpus_lonely.files import about_folder, atomic_path, read_json, write_json
+from corpus_lonely.files import about_folder, atomic_path, output_error, read_json, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -41,6 +41,11 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no space left on the disk"), atomic_path(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert names(tmp_path) == []
+
+
+def test_a_path_within_the_reason_keeps_its_spelling() -> None:
+    error = OSError("Cannot open '/Data/Posts'")
+    assert str(output_error(error, "x")) == "x: cannot be written (cannot open '/Data/Posts')"
 
 
 def test_a_place_that_is_no_folder(tmp_path: Path) -> None:

@@ -123,12 +123,15 @@ class Addition:
         return places
 
     def _write_coverage(self, after: Record, months: list[str]) -> list[Path]:
-        coming = self.folder.coming
+        coming, before = self.folder.coming, self.folder.coverage
+        told = bool(self._first) and before.exists()
+        unchanged = [] if told else self.before.months.keys() - months
         counts = [self.folder.counts(file) for file in after.files]
         table = coverage(
             [*counts[: self._first], *map(coming, counts[self._first :])],
-            {month: coming(self.folder.month(month)) for month in months},
-            self.folder.coverage if self._first else None,
+            {month: coming(self.folder.month(month)) for month in months}
+            | {month: self.folder.month(month) for month in unchanged},
+            before if told else None,
         )
         write_parquet(table, coming(self.folder.coverage))
         return [self.folder.coverage]

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.stage import STAGED
 from corpus_lonely.tables import conform, table_schema
 
@@ -19,7 +20,9 @@ def coverage(counts: Iterable[Path], written: Mapping[str, Path], before: Path |
 
     counts: the staged counts of every file in the folder.
     written: the months that changed, with their Parquet files; the other months' rows stay as they
-        are in `before`, the coverage table of the last run.
+        are in `before`, the coverage table of the last run; without one, all months belong here.
+
+    Raises InputError when a month cannot be read.
     """
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
@@ -74,7 +77,17 @@ _EMPTY_KEPT = pl.DataFrame(
 
 
 def _kept(month: str, path: Path) -> pl.DataFrame:
-    posts = pl.scan_parquet(path, hive_partitioning=False)
+    try:
+        return _counted(month, pl.scan_parquet(path, glob=False, hive_partitioning=False))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(
+            f"is not readable as Parquet ({first_line(error)})",
+            where=path,
+            hint="Bring it back from a copy, or --overwrite to make the folder anew",
+        ) from error
+
+
+def _counted(month: str, posts: pl.LazyFrame) -> pl.DataFrame:
     spellings = posts.select(pl.col("subreddit").unique()).collect()["subreddit"].to_list()
     lower = {name: name.lower() for name in spellings}
     return (
@@ -90,7 +103,7 @@ def _kept(month: str, path: Path) -> pl.DataFrame:
 
 
 def _unchanged(written: Mapping[str, Path], before: Path | None) -> list[pl.DataFrame]:
-    if before is None or not before.exists():
+    if before is None:
         return [_EMPTY_KEPT]
     table = pl.DataFrame(pq.ParquetFile(before).read(_EMPTY_KEPT.columns))
     return [_EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(written)) & (pl.col("kept") > 0))]

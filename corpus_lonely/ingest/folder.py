@@ -1,5 +1,6 @@
 """A posts folder and its record: whose it is, what went into it, and changes that happen whole or not at all."""
 
+import errno
 import fcntl
 import shutil
 from collections.abc import Iterable, Iterator
@@ -226,7 +227,12 @@ class PostsFolder:
         place = self._place(name)
         place.unlink(missing_ok=True)
         if place.parent.name.startswith("month="):
-            place.parent.rmdir()
+            try:
+                place.parent.rmdir()
+            except OSError as error:
+                # gone since before an interruption, or holding a file that is not ours
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                    raise
 
 
 def check_same(record: Record, settings: dict[str, Any], author_key: str | None, out: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.files import atomic_path
 from corpus_lonely.ingest.writer import LINE, MonthWriter
 
@@ -78,6 +80,8 @@ def merge_month(
     not known; then the one of the file that was ingested last; then the last in its file. Copies
     are looked for within the month: `created_utc` of a post never changes.
     Rows are sorted by time and id, if memory allows (see _SORTED_BYTES).
+
+    Raises InputError when a source is damaged, OutputError when the disk is full.
     """
     merged = Merged()
     groups = _row_groups(sources, _lost(sources))
@@ -96,7 +100,7 @@ def merge_month(
 
 def _lost(sources: list[Source]) -> list[_Mask]:
     """For each source, the rows that are superseded."""
-    sizes = [pq.read_metadata(source.path).num_rows for source in sources]
+    sizes = [_metadata(source).num_rows for source in sources]
     masks = [np.zeros(size, dtype=bool) for size in sizes]
     passes = max(1, math.ceil(sum(sizes) / _ROWS_PER_PASS))
     for number in range(passes):
@@ -113,7 +117,8 @@ def _lost(sources: list[Source]) -> list[_Mask]:
 
 def _ids(place: int, source: Source) -> pl.DataFrame:
     columns = ["post_id", "retrieved_at", *([LINE] if source.staged else [])]
-    frame = pl.DataFrame(pq.ParquetFile(source.path).read(columns))
+    with _reading(source.path, staged=source.staged):
+        frame = pl.DataFrame(pq.ParquetFile(source.path).read(columns))
     return frame.with_row_index("row").select(
         "row",
         "post_id",
@@ -125,10 +130,30 @@ def _ids(place: int, source: Source) -> pl.DataFrame:
     )
 
 
+def _metadata(source: Source) -> pq.FileMetaData:
+    with _reading(source.path, staged=source.staged):
+        return pq.read_metadata(source.path)
+
+
+@contextmanager
+def _reading(path: Path, *, staged: bool) -> Iterator[None]:
+    """Names the file that turns out to be damaged, and what to do about it."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if staged:
+            hint = f"Remove {path.parent} and run the same command again"
+        else:
+            hint = "Bring it back from a copy, or --overwrite to make the folder anew"
+        raise InputError(
+            f"is not readable as Parquet ({first_line(error)})", where=path, hint=hint
+        ) from error
+
+
 def _row_groups(sources: list[Source], lost: list[_Mask]) -> list[_Group]:
     groups = []
     for source, mask in zip(sources, lost, strict=True):
-        metadata = pq.read_metadata(source.path)
+        metadata = _metadata(source)
         column = metadata.schema.names.index("created_at")
         begin = 0
         for index in range(metadata.num_row_groups):
@@ -178,11 +203,13 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 
 def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
-    table = pq.ParquetFile(group.source.path).read_row_group(group.index, schema.names)
-    origin = group.source.origin
+    source, origin = group.source, group.source.origin
+    with _reading(source.path, staged=source.staged):
+        table = pq.ParquetFile(source.path).read_row_group(group.index, schema.names)
     if isinstance(origin, Path):
         # written with row groups of the same length as the month
-        files = pq.ParquetFile(origin).read_row_group(group.index).column(_ORIGIN)
+        with _reading(origin, staged=False):
+            files = pq.ParquetFile(origin).read_row_group(group.index).column(_ORIGIN)
     else:
         files = pa.chunked_array([pa.repeat(pa.scalar(origin, pa.int32()), table.num_rows)])
     lost = pa.array(group.lost)

@@ -36,8 +36,11 @@ _MONTHS = [f"{day:%Y-%m}" for day in _FIRST_DAYS]
 _MONTH_STARTS = [day.timestamp() for day in _FIRST_DAYS]
 _END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _DELETED = {"[deleted]", "[deleted by user]"}
-_REMOVED = {"[removed]", "[ removed by reddit ]", "[removed by reddit]"}
-_LONGEST_MARK = max(map(len, _DELETED | _REMOVED))
+_REMOVED = {"[removed]", "[removed by reddit]"}
+_REMOVED_BY_REDDIT = "[ removed by reddit"
+"""A reason may follow before the closing bracket."""
+_LONGEST_MARK = 200
+"""Characters as the dump has them, entities and invisible ones included; longer text is no mark."""
 
 
 class Row(NamedTuple):
@@ -170,14 +173,14 @@ def _post_id(raw: RawPost) -> str:
 
 def _gone(title: str | None, body: str | None) -> str | None:
     """`deleted` or `removed` when the text is gone; a title that is left does not make it whole."""
-    # only an empty body leaves the word to the title, which Reddit overwrites as well
-    told = (body or "").strip() or (title or "").strip()
-    if len(told) > _LONGEST_MARK:
+    if body and len(body) > _LONGEST_MARK:
         return None
-    told = told.lower()
+    # only an empty body leaves the word to the title, which Reddit overwrites as well
+    told = (normalise(body or "") or normalise(title or "")).lower()
     if told in _DELETED:
         return "deleted"
-    return "removed" if told in _REMOVED else None
+    by_reddit = told.startswith(_REMOVED_BY_REDDIT) and told.endswith("]")
+    return "removed" if by_reddit or told in _REMOVED else None
 
 
 def _nobody(author: str | None) -> bool:
@@ -203,9 +206,12 @@ def _edited(raw: RawPost, edited_at: float | None) -> bool | None:
 
 
 def _removed(raw: RawPost) -> str | None:
-    if raw.removed_by_category or raw.meta is None:
-        return raw.removed_by_category or None
-    return raw.meta.removal_type or ("deleted" if raw.meta.was_deleted_later else None)
+    # the author's deletion is told before a moderator's removal: who honours it must find it;
+    # `was_deleted_later` tells of either, and `removal_type` of which
+    later = raw.meta.removal_type if raw.meta else None
+    if later == "deleted" or (raw.meta and raw.meta.was_deleted_later and not later):
+        return "deleted"
+    return raw.removed_by_category or later or None
 
 
 def _retrieved(raw: RawPost) -> int | None:

@@ -33,10 +33,12 @@ def ingest_dumps(
     `IngestReport.broken`.
 
     Raises InputError when a file is no dump, and OutputError when `out` is not ours or was made
-    with other settings, all before anything is written; OutputError when the disk is full.
+    with other settings, all before anything is written; SettingsError when the author key lies
+    among the posts; OutputError when the disk is full.
     """
     settings, progress = settings or IngestSettings(), progress or Silent()
     folder = PostsFolder(Path(os.path.abspath(out)))
+    _check_author_key(settings.author_key, folder.out)
     folder.check()
     dumps, same = _opened(files)
     with folder.opened():
@@ -60,6 +62,14 @@ def ingest_dumps(
         author_key_file=str(settings.author_key or folder.key) if key else None,
         same_content=same,
     )
+
+
+def _check_author_key(key: Path | None, out: Path) -> None:
+    if key and key.resolve().is_relative_to(out.resolve()):
+        raise SettingsError(
+            "--author-key must lie outside --out, which holds posts alone and may be shared",
+            where=key,
+        )
 
 
 def _opened(
@@ -159,7 +169,8 @@ class _Reading:
 
     def _one(self, dump: Dump) -> Staged:
         # the name holds the settings: what was staged with others is never taken
-        folder = self._staging / f"{dump.fingerprint}.{self._rows_of}"
+        text = ".text" if self._settings.quarantine_text else ""
+        folder = self._staging / f"{dump.fingerprint}.{self._rows_of}{text}"
         staged = already_staged(dump, folder)
         if staged:
             self._progress.note(f"{dump.path}: already read by the run that was interrupted")

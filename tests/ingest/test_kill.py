@@ -11,7 +11,7 @@ import pytest
 from corpus_lonely.ingest.authors import make_key
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
-from tests.ingest.lines import tree, write_dump
+from tests.ingest.lines import DAY, MARCH, comment, tree, write_dump
 from tests.ingest.test_run import dirty
 
 _KILLED = """
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 
-out, key, events, *files = sys.argv[1:]
+out, key, events, overwrite, *files = sys.argv[1:]
 left = int(events)
+settings = IngestSettings(author_key=pathlib.Path(key), overwrite=overwrite == "True")
 
 def counted(function):
     def call(*args, **kwargs):
@@ -35,10 +36,11 @@ def counted(function):
 os.fsync = counted(os.fsync)
 pathlib.Path.replace = counted(pathlib.Path.replace)
 pathlib.Path.unlink = counted(pathlib.Path.unlink)
+pathlib.Path.rmdir = counted(pathlib.Path.rmdir)
 shutil.rmtree = counted(shutil.rmtree)
 pq.write_table = counted(pq.write_table)
 pq.ParquetWriter.write_table = counted(pq.ParquetWriter.write_table)
-ingest_dumps(files, out, IngestSettings(author_key=pathlib.Path(key), overwrite=False))
+ingest_dumps(files, out, settings)
 print(int(events) - left)
 """
 
@@ -59,10 +61,13 @@ def ingest(home: Path, out: Path, numbers: range) -> None:
     ingest_dumps(files, out, IngestSettings(author_key=home / "key"))
 
 
-def killed(home: Path, out: Path, event: int) -> subprocess.CompletedProcess[str]:
+def killed(
+    home: Path, out: Path, event: int, *, overwrite: bool = False
+) -> subprocess.CompletedProcess[str]:
     files = [str(home / f"{number}.zst") for number in range(3)]
+    arguments = [str(out), str(home / "key"), str(event), str(overwrite), *files]
     return subprocess.run(
-        [sys.executable, "-c", _KILLED, str(out), str(home / "key"), str(event), *files],
+        [sys.executable, "-c", _KILLED, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -86,6 +91,24 @@ def test_killed_again_and_again(tmp_path: Path, undisturbed: Path) -> None:
         done = killed(tmp_path, out, chance.randrange(1, events))
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
     check(tmp_path, out, undisturbed)
+
+
+def test_killed_while_months_vanish(tmp_path: Path, undisturbed: Path) -> None:
+    """The last moments of an --overwrite run, from the removal of a month's folder on."""
+    old = write_dump(tmp_path / "old.json", [comment(created_utc=MARCH - DAY)])
+    settings = IngestSettings(author_key=tmp_path / "key", overwrite=True)
+    ingest_dumps([old], tmp_path / "counted", settings)
+    events = int(killed(tmp_path, tmp_path / "counted", 10**9, overwrite=True).stdout)
+    halfway = 0
+    for event in range(events - 6, events):
+        out = tmp_path / f"posts-{event}"
+        ingest_dumps([old], out, settings)
+        done = killed(tmp_path, out, event, overwrite=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        vanished = not (out / "month=2020-02").exists()
+        halfway += vanished and (tmp_path / f"posts-{event}.about" / "journal.json").exists()
+        check(tmp_path, out, undisturbed)
+    assert halfway > 1
 
 
 @pytest.mark.slow

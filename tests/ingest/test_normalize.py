@@ -118,6 +118,15 @@ def test_edited(fields: dict[str, Any], expected: tuple[bool | None, int | None]
         ({"_meta": {"removal_type": "deleted", "was_deleted_later": True}}, "deleted"),
         ({"_meta": {"was_deleted_later": True}}, "deleted"),
         ({"removed_by_category": None, "_meta": {"removal_type": "moderator"}}, "moderator"),
+        (
+            {
+                "removed_by_category": "moderator",
+                "_meta": {"removal_type": "deleted", "was_deleted_later": True},
+            },
+            "deleted",
+        ),
+        ({"removed_by_category": "moderator", "_meta": {"was_deleted_later": True}}, "deleted"),
+        ({"_meta": {"removal_type": "removed", "was_deleted_later": True}}, "removed"),
     ],
 )
 def test_removed_while_the_text_is_there(fields: dict[str, Any], expected: str | None) -> None:
@@ -156,7 +165,12 @@ def test_nobody_is_null(author: str | None) -> None:
         (submission(selftext="[deleted]"), "deleted"),
         (submission(selftext=" [removed] "), "removed"),
         (submission(selftext="[ Removed by Reddit ]"), "removed"),
+        (comment(body="[ Removed by Reddit in response to a copyright notice. ]"), "removed"),
+        (comment(body="[removed]\u200b"), "removed"),
+        (comment(body="&amp;#91;removed&#93;"), "removed"),
+        (comment(body="&#91;deleted&#93;"), "deleted"),
         (submission(title="[deleted by user]", selftext=""), "deleted"),
+        (submission(title="[deleted by user]", selftext="&#x200B;"), "deleted"),
         (comment(body="[deleted]"), "deleted"),
         (comment(body="[removed]"), "removed"),
         (submission(title="", selftext=None), "empty"),
@@ -177,6 +191,7 @@ def test_a_link_with_a_title_alone_is_a_post() -> None:
 
 def test_a_post_about_removal_is_no_removed_post() -> None:
     assert row(comment(body="[removed] is what they wrote")).text.startswith("[removed]")
+    assert row(comment(body="[ Removed by Reddit ] again, why?")).text.endswith("why?")
 
 
 def test_content_tells_the_kind_whatever_the_name_says() -> None:

@@ -379,6 +379,77 @@ def test_months_that_went_missing_are_named(tmp_path: Path) -> None:
     assert posts(out).height == 1
 
 
+def test_a_vanishing_month_may_hold_a_file_of_someone_else(tmp_path: Path) -> None:
+    old = write_dump(tmp_path / "d.json", [comment(created_utc=MARCH - DAY)])
+    new = write_dump(tmp_path / "e.json", [comment()])
+    out = tmp_path / "posts"
+    ingest_dumps([old], out)
+    (out / "month=2020-02" / ".DS_Store").touch()
+    ingest_dumps([new], out, IngestSettings(overwrite=True))
+    assert ingest_dumps([new], out).files[0].skipped
+    assert sorted(tree(out)) == ["month=2020-02/.DS_Store", "month=2020-03/part-0.parquet"]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, None), (200, None), (4, 304)])
+def test_a_damaged_month_is_named(tmp_path: Path, begin: int, end: int | None) -> None:
+    """Cut to nothing, cut short, or with its first rows overwritten."""
+    out, key = tmp_path / "posts", make(tmp_path / "k")
+    ingest_dumps([write_dump(tmp_path / "d.json", dirty(1))], out, IngestSettings(author_key=key))
+    month = out / "month=2020-03" / "part-0.parquet"
+    content = month.read_bytes()
+    content = content[:begin] + (bytes(end - begin) + content[end:] if end else b"")
+    month.write_bytes(content)
+    more = write_dump(tmp_path / "e.json", dirty(2))
+    with pytest.raises(InputError, match="is not readable as Parquet") as caught:
+        ingest_dumps([more], out, IngestSettings(author_key=key))
+    assert caught.value.where == month
+    assert month.read_bytes() == content
+
+
+def test_a_damaged_month_is_named_where_it_is_only_counted(tmp_path: Path) -> None:
+    out = tmp_path / "posts"
+    ingest_dumps([write_dump(tmp_path / "d.json", [comment(created_utc=MARCH - DAY)])], out)
+    (out / "month=2020-02" / "part-0.parquet").write_bytes(b"PAR1")
+    (tmp_path / "posts.about" / "coverage.parquet").unlink()
+    with pytest.raises(InputError, match=r"month=2020-02/part-0\.parquet: is not readable"):
+        ingest_dumps([write_dump(tmp_path / "e.json", [comment()])], out)
+
+
+def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
+    out = tmp_path / "posts[1]"
+    for name in ("a", "b"):
+        ingest_dumps([write_dump(tmp_path / name, [comment(name)])], out)
+    assert coverage_of(out)["kept"].to_list() == [2]
+
+
+def coverage_of(out: Path) -> pl.DataFrame:
+    with Path(f"{out}.about/coverage.parquet").open("rb") as file:
+        return pl.read_parquet(file)
+
+
+def test_coverage_that_went_missing_is_made_anew(tmp_path: Path) -> None:
+    out, table = tmp_path / "posts", tmp_path / "posts.about" / "coverage.parquet"
+    posts_of_months = [comment("a", created_utc=MARCH - DAY), comment("b"), comment("b")]
+    ingest_dumps([write_dump(tmp_path / "d.json", posts_of_months)], out)
+    table.unlink()
+    ingest_dumps([write_dump(tmp_path / "e.json", [comment("c")])], out)
+    assert coverage(out).select("month", "kept", "dropped_duplicate").rows() == [
+        ("2020-02", 1, 0),
+        ("2020-03", 2, 1),
+    ]
+    check_coverage(out)
+
+
+def test_the_author_key_is_not_put_among_the_posts(tmp_path: Path) -> None:
+    path = write_dump(tmp_path / "d.json", [comment()])
+    out = tmp_path / "posts"
+    (tmp_path / "link").symlink_to(out)
+    for key in (out / "k.key", tmp_path / "link" / "keys" / "k.key"):
+        with pytest.raises(SettingsError, match="outside --out"):
+            ingest_dumps([path], out, IngestSettings(author_key=key))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.json", "link"]
+
+
 def test_two_runs_at_once_into_one_folder_are_refused(tmp_path: Path) -> None:
     path = write_dump(tmp_path / "d.json", [comment()])
     out = tmp_path / "posts"
@@ -420,6 +491,20 @@ def test_bad_lines_are_named_for_their_owner_alone(tmp_path: Path, with_text: bo
     ]
     assert ("secret" in quarantine.read_text()) is with_text
     assert all(("text" in entry) is with_text for entry in entries)
+
+
+@pytest.mark.parametrize("with_text", [False, True])
+def test_an_interrupted_run_with_the_other_choice_of_quarantine_text_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_text: bool
+) -> None:
+    path = write_dump(tmp_path / "d.json", [comment(), b'{"body": "my secret'])
+    with monkeypatch.context() as patch:
+        patch.setattr("corpus_lonely.ingest.run.Addition", None)  # ends after the staging
+        with pytest.raises(TypeError):
+            ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=not with_text))
+    ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=with_text))
+    quarantine = (tmp_path / "posts.about" / "quarantine.jsonl").read_text()
+    assert ("secret" in quarantine) is with_text
 
 
 def test_a_full_disk_leaves_nothing_half_written(
