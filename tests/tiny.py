@@ -52,4 +52,4 @@ def make_labels(folder: Path, train: int = 48, dev: int = 16) -> Path:
 def make_tiny_encoder(folder: Path) -> Path:
     """An encoder of two narrow layers that knows the words of `tiny_rows`."""
     texts = [" ".join(LONELY_WORDS + OTHER_WORDS)] * 5
-    return make_encoder(texts, folder, hidden=32)
+    return make_encoder(texts, folder, hidden=32, layers=2)

@@ -89,7 +89,9 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:0, mps; auto takes the fastest.")
 @click.option(
-    "--overwrite", is_flag=True, help="Remove the scores that --out holds, and start anew."
+    "--overwrite",
+    is_flag=True,
+    help="Replace scores of another model or of other settings that --out holds.",
 )
 @common
 @click.pass_context

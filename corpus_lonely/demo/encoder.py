@@ -15,6 +15,8 @@ from tokenizers import (
 )
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from corpus_lonely.model.encoder import quiet
+
 _PAD, _UNK, _CLS, _SEP, _MASK = _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -38,7 +40,8 @@ def make_encoder(
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    with quiet():
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -162,6 +162,8 @@ class Engine:
         return scored_NL
 
     def _batch(self, ids: list[list[int]], padded: int) -> NDArray[np.float32]:
+        if len(ids) * padded > self.batch_tokens and len(ids) > 1:
+            return self._halves(ids, padded)  # planned before the budget was halved
         try:
             return self._forward(ids, padded)
         except RuntimeError as error:
@@ -171,6 +173,9 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.batch_tokens = max(_SMALLEST_BUDGET, self.batch_tokens // 2)
+        return self._halves(ids, padded)
+
+    def _halves(self, ids: list[list[int]], padded: int) -> NDArray[np.float32]:
         middle = len(ids) // 2
         return np.concatenate([self._batch(half, padded) for half in (ids[:middle], ids[middle:])])
 

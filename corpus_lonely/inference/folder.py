@@ -1,17 +1,19 @@
 """What a model folder says of itself, read without torch: is it one of ours, and which."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from corpus_lonely.errors import ModelError
+from corpus_lonely.files import files_sha256
 from corpus_lonely.taxonomy import Taxonomy
 
 NUMERICS_VERSION = 1
 """Raised whenever the same text, model and settings may get other scores than before."""
-_IDENTITY = ("config.json", "model.safetensors", "tokenizer.json")
+_NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
+# transformers rebuilds some tokenizers from these, whatever tokenizer.json says
+_DECISIVE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def model_facts(folder: str | Path) -> ModelFacts:
     folder = Path(folder)
     if not folder.exists():
         raise ModelError("does not exist", where=folder)
-    for name in _IDENTITY:
+    for name in _NEEDED:
         if not (folder / name).is_file():
             raise ModelError(
                 f"is no model folder: it has no {name}",
@@ -62,8 +64,5 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in _IDENTITY:
-        with (folder / name).open("rb") as file:
-            digest.update(f"{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+    names = [*_NEEDED, *(name for name in _DECISIVE if (folder / name).is_file())]
+    return files_sha256([folder / name for name in names])

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.errors import ModelError, SettingsError, first_line
+from corpus_lonely.files import files_sha256
 
 DEFAULT_ENCODER = "bert-base-cased"
 """The paper's encoder."""
@@ -67,6 +68,15 @@ def _minilm_folder() -> Path:
     return weights.parent
 
 
+def encoder_fingerprint(name: str | os.PathLike[str]) -> str:
+    """What tells one encoder from another: the contents of a folder's files, or the hub id."""
+    source = Path(find_encoder(name))
+    if not source.is_dir():
+        return str(source)
+    wanted = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
+    return files_sha256(sorted({path for pattern in wanted for path in source.glob(pattern)}))
+
+
 def load_pretrained(
     name: str | os.PathLike[str], attention_dropout: float | None = None
 ) -> tuple[PreTrainedModel, Tokenizer]:
@@ -77,13 +87,14 @@ def load_pretrained(
     """
     source = find_encoder(name)
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         _set_attention_dropout(config, attention_dropout)
         with quiet():
             encoder, report = AutoModel.from_pretrained(
                 source,
                 config=config,
                 dtype="float32",
+                trust_remote_code=False,
                 output_loading_info=True,
                 **_without_pooler(config),
             )
@@ -157,7 +168,7 @@ def _without_pooler(config: Any) -> dict[str, bool]:
 def load_tokenizer(source: str | os.PathLike[str]) -> Tokenizer:
     """The tokenizer of a model folder or hub id, without the truncation and padding baked into it."""
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except LOADING_ERRORS as error:
         raise ModelError(
             f"its tokenizer cannot be loaded ({first_line(error)})", where=source

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.tables import PASSED_THROUGH
 
 _SUFFIXES = (".parquet", ".pq")
@@ -161,7 +161,7 @@ def _read_footer(name: str, url: str) -> tuple[InputFile, pa.Schema]:
         parsed = pq.ParquetFile(pa.BufferReader(_MAGIC + footer))
         schema: pa.Schema = parsed.schema_arrow
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"is not readable as Parquet ({reason})", where=url) from error
     digest = hashlib.sha256(footer).hexdigest()
     return InputFile(name, url, size, digest, parsed.metadata.num_rows), schema

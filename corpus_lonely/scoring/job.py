@@ -47,7 +47,7 @@ class ScoreSettings:
     shard_rows: int | None = None
     """Rows per shard; None: what the folder was begun with, else `plan.default_shard_rows`."""
     overwrite: bool = False
-    """Remove the parts of another run from `out` first."""
+    """Replace the parts of another run, once this one can begin; its own parts stay."""
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
@@ -84,14 +84,12 @@ def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> Sc
     taken = {*model.taxonomy.score_columns, *SCORE_FACTS}
     posts = find_posts(settings.input, settings.text_column, settings.keep, taken)
     with output.locked():
-        if settings.overwrite:
-            output.clear()
-        run = _plan(settings, model, posts, output)
+        run, stale = _plan(settings, model, posts, output)
         shards = list(cut_shards(posts, run.shard_rows))
-        done = output.done(run, shards)
+        done = {} if stale else output.done(run, shards)
         output.clean()
         todo = [shard for shard in shards if shard.index not in done]
-        job = _Job(settings, output, posts, shards, done, progress)
+        job = _Job(settings, output, posts, shards, done, progress, stale)
         seconds = job.work(run, todo) if todo else 0.0
         output.clean()
     scored = sum(shard.rows for shard in todo)
@@ -104,10 +102,29 @@ def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> Sc
     )
 
 
-def _plan(settings: ScoreSettings, model: ModelFacts, posts: Posts, output: Output) -> Run:
-    """What this run is; what the settings leave open is as the folder was begun, if it was."""
+def _plan(
+    settings: ScoreSettings, model: ModelFacts, posts: Posts, output: Output
+) -> tuple[Run, bool]:
+    """What this run is, and whether the parts in the folder must go first.
+
+    What the settings leave open is as the folder was begun, if it was. With --overwrite, parts of this
+    very run stay: a rerun after an interruption goes on.
+    """
     begun = output.begun()
-    wanted = Run(
+    wanted = _wanted(settings, model, posts, begun)
+    if not begun or not (differences := wanted.differences(begun)):
+        return wanted, False
+    if settings.overwrite:
+        return _wanted(settings, model, posts, None), True
+    raise OutputError(
+        f"was begun with {'; '.join(differences)}",
+        where=settings.out,
+        hint="Choose another --out, or give --overwrite to start anew",
+    )
+
+
+def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None) -> Run:
+    return Run(
         model=model.fingerprint,
         taxonomy=model.taxonomy.fingerprint,
         input=posts.sha256,
@@ -120,13 +137,6 @@ def _plan(settings: ScoreSettings, model: ModelFacts, posts: Posts, output: Outp
         or (begun.shard_rows if begun else default_shard_rows(posts.rows, _gpus(settings))),
         numerics_version=NUMERICS_VERSION,
     )
-    if begun and (differences := wanted.differences(begun)):
-        raise OutputError(
-            f"was begun with {'; '.join(differences)}",
-            where=settings.out,
-            hint="Choose another --out, or give --overwrite to start anew",
-        )
-    return wanted
 
 
 def _gpus(settings: ScoreSettings) -> int:
@@ -146,7 +156,9 @@ class _Job:
         shards: Sequence[Shard],
         done: dict[int, Counts],
         progress: Progress,
+        stale: bool,
     ) -> None:
+        self.stale = stale
         self.settings, self.output, self.posts, self.shards = settings, output, posts, shards
         self.done, self.progress = done, progress
         self.failures: list[ShardFailure] = []
@@ -160,6 +172,8 @@ class _Job:
             _check(ready)
             run = replace(run, precision=ready.precision)
             self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
+            if self.stale:
+                self.output.clear()  # only now that nothing stands in the way of making them anew
             self.output.describe(self._description(run))
             began = time.perf_counter()
             self._score(executor, replace(task, run=run), todo)

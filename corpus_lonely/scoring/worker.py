@@ -22,6 +22,7 @@ from corpus_lonely.errors import (
     ModelError,
     OutputError,
     SettingsError,
+    first_line,
 )
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.inputs import open_binary, verify_unchanged
@@ -193,7 +194,7 @@ def read_rows(shard: Shard, task: Task) -> pa.Table:
         with open_binary(shard.file.url) as file:
             return pa.Table.from_batches(_batches(pq.ParquetFile(file), shard, task))
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"cannot be read ({reason})", where=shard.file.url) from error
 
 

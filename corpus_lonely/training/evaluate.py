@@ -11,7 +11,7 @@ from corpus_lonely.errors import LabelsError
 from corpus_lonely.inference.engine import Engine, EngineSettings
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.progress import Progress, Silent
-from corpus_lonely.training.labels import LabelledPosts, load_labels
+from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
 
 Results = dict[str, dict[str, float]]
 
@@ -67,6 +67,7 @@ def evaluate_model(
     if split not in splits:
         raise LabelsError(f"has no {split} split; it has {', '.join(splits)}", where=labels)
     posts = splits[split]
+    check_targets(posts, f"{labels} ({split})")
     engine = Engine.load(model, settings)
     progress.start(f"Scoring the {split} split", len(posts), "posts")
     scores = engine.score(posts.texts, progress=progress.advance)

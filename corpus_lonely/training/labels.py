@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from corpus_lonely.errors import LabelsError, first_line
 from corpus_lonely.metrics import Targets
@@ -59,6 +60,13 @@ def load_labels(source: str | Path, taxonomy: Taxonomy) -> dict[str, LabelledPos
     }
 
 
+def check_targets(posts: LabelledPosts, where: str) -> None:
+    """LabelsError when a group has no target in any post: nothing can be learnt or judged there."""
+    for group in posts.targets.taxonomy.groups:
+        if not posts.targets.group(group)[1].any():
+            raise LabelsError(f"has no post with a {group.name} label", where=where)
+
+
 def _open(source: str | Path) -> dict[str, Any]:
     path = Path(source).expanduser()
     if path.is_dir():
@@ -89,14 +97,23 @@ def _open_folder(path: Path, source: str | Path) -> dict[str, Any]:
 
     datasets.disable_progress_bars()
     if (path / "state.json").is_file():
-        return {_split_name(path.name): datasets.load_from_disk(str(path))}
+        return {_split_name(path.name): _from_disk(path)}
     found = {
-        name: datasets.load_from_disk(str(path / alias))
+        name: _from_disk(path / alias)
         for name, aliases in SPLITS.items()
         for alias in aliases
         if (path / alias / "state.json").is_file()
     }
     return found or _load_any(path, source)
+
+
+def _from_disk(folder: Path) -> Any:
+    import datasets  # noqa: PLC0415  (takes a second to import)
+
+    try:
+        return datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+        raise LabelsError(f"is damaged ({first_line(error)})", where=folder) from error
 
 
 def _load_any(path: Path, source: str | Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class TrainSettings:
                 self.head_learning_rate,
                 self.head_learning_rate > 0,
             ),
-            ("--warmup must be from 0 to 1", self.warmup, 0 <= self.warmup <= 1),
+            ("--warmup must be from 0 to below 1", self.warmup, 0 <= self.warmup < 1),
             (
                 "--head-dropout must be from 0 to below 1",
                 self.head_dropout,
@@ -95,6 +95,11 @@ class TrainSettings:
                 self.threads,
                 self.threads is None or self.threads >= 1,
             ),
+            (
+                "--batch-size must be at least 2 with --norm batch",
+                self.batch_size,
+                self.norm != "batch" or self.batch_size >= 2,
+            ),
             ("--head-size must be at least 1", self.head_size, self.head_size >= 1),
             ("--max-tokens must be at least 8", self.max_tokens, self.max_tokens >= 8),
         ]
@@ -109,7 +114,12 @@ class TrainSettings:
             del settings[name]
         return settings
 
-    def fingerprint(self, *data: str) -> str:
-        """Sixteen hex digits over `identity` and the fingerprints of the data."""
-        told = json.dumps([self.identity(), *data], sort_keys=True, default=str)
+    def fingerprint(self, *contents: str) -> str:
+        """Sixteen hex digits over the settings and the fingerprints of labels and encoder.
+
+        Their contents count and not their paths, behind which other files may come to lie.
+        """
+        settings = self.identity()
+        del settings["labels"], settings["encoder"]
+        told = json.dumps([settings, *contents], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()[:16]

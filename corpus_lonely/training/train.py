@@ -16,17 +16,22 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from corpus_lonely import __version__, metrics
-from corpus_lonely.errors import LabelsError, OutputError
+from corpus_lonely.errors import LabelsError, OutputError, SettingsError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
 from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
-from corpus_lonely.model.encoder import check_length, load_pretrained, quiet
+from corpus_lonely.model.encoder import (
+    check_length,
+    encoder_fingerprint,
+    load_pretrained,
+    quiet,
+)
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.curve import draw_curve
 from corpus_lonely.training.dataset import Collator, TokenisedPosts
-from corpus_lonely.training.labels import LabelledPosts, load_labels
+from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
 from corpus_lonely.training.settings import TrainSettings
 
 _RECORD = "training.json"
@@ -59,7 +64,9 @@ def train_model(
     progress = progress or Silent()
     taxonomy = taxonomy or loneliness()
     train, dev = _splits(settings, taxonomy, progress)
-    fingerprint = settings.fingerprint(train.fingerprint, dev.fingerprint)
+    fingerprint = settings.fingerprint(
+        train.fingerprint, dev.fingerprint, encoder_fingerprint(settings.encoder)
+    )
     done = _finished(settings, fingerprint)
     if done:
         return done
@@ -96,10 +103,21 @@ def _splits(
         held_out = max(1, round(settings.dev_share * len(rows)))
         train, dev = train.take(rows[held_out:]), train.take(rows[:held_out])
         progress.note(f"No dev split: {held_out} of {len(rows)} training posts are held out.")
+    _check_splits(settings, train, dev)
     both = len(set(train.texts) & set(dev.texts))
     if both:
         progress.note(f"Warning: {both} texts of the dev split are in the train split too.")
     return train, dev
+
+
+def _check_splits(settings: TrainSettings, train: LabelledPosts, dev: LabelledPosts) -> None:
+    for name, posts in (("train", train), ("dev", dev)):
+        check_targets(posts, f"{settings.labels} ({name})")
+    if settings.norm == "batch" and len(train) % settings.batch_size == 1:
+        raise SettingsError(
+            f"--batch-size must not leave a last batch of one post with --norm batch: there are "
+            f"{len(train)} posts, got {settings.batch_size}"
+        )
 
 
 def _finished(settings: TrainSettings, fingerprint: str) -> TrainReport | None:
@@ -200,7 +218,12 @@ def _trainer(
 
 def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
     device = find_device(settings.device)
-    return TrainingArguments(
+    if device.type == "cuda" and device.index:
+        raise SettingsError(
+            f"--device must be cuda or cuda:0 for training, got {device}",
+            hint=f"Set CUDA_VISIBLE_DEVICES={device.index} and give --device cuda",
+        )
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -215,6 +238,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         save_strategy="epoch",
         save_total_limit=1,  # beside the best one
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # how long dev has not got better
         metric_for_best_model="selection",
         greater_is_better=True,
         label_names=["labels"],
@@ -225,6 +249,9 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         seed=settings.seed,
         data_seed=settings.seed,
     )
+    # else torch's DataParallel multiplies the batch by the number of GPUs, unasked
+    arguments._n_gpu = min(1, arguments.n_gpu)  # noqa: SLF001  (no public way)
+    return arguments
 
 
 def _optimizer(settings: TrainSettings, model: LonelinessModel) -> torch.optim.Optimizer:

@@ -1,5 +1,7 @@
 """The network as a Hugging Face model."""
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,22 @@ def test_missing_weights_are_told(tiny_encoder: Path, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"lack 1 tensors, encoder.layer.1.output.dense.weight"):
         load_pretrained(tmp_path)
+
+
+def test_code_in_a_model_folder_is_never_run(tiny_encoder: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_pretrained(tiny_encoder)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    for name in ("config.json", "tokenizer_config.json"):
+        content = json.loads((tmp_path / name).read_text())
+        content["auto_map"] = {
+            "AutoConfig": "evil.Evil", "AutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]
+        }  # fmt: skip
+        (tmp_path / name).write_text(json.dumps(content))
+    with contextlib.suppress(ModelError):
+        load_pretrained(tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_minilm_is_found_without_importing_its_package() -> None:

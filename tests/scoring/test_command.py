@@ -48,7 +48,7 @@ def test_settings_come_from_a_file_too(posts: Path, model: Path, tmp_path: Path)
         ({"--model": "empty"}, 1, "empty: is no model folder: it has no config.json"),
         ({"--out": "full"}, 1, "full: holds 'notes.txt', which is no part of scores"),
         ({"--keep": "text"}, 2, "--keep must not name a column of text"),
-        ({"--max-tokens": "500"}, 2, "--max-tokens must be at most 128 for bert, got 500"),
+        ({"--max-tokens": "500"}, 2, "--max-tokens must be at most 128 for this bert, got 500"),
         ({"--device": "abacus"}, 2, "--device 'abacus' is not there"),
         ({"--batch-tokens": "64"}, 2, "64 is not in the range x>=512"),
         ({"--workers": "-1"}, 2, "-1 is not in the range x>=0"),

@@ -206,6 +206,29 @@ def test_overwrite_leaves_nothing_of_the_old_run(posts: Path, model: Path, tmp_p
     assert list(contents(out)) == ["part-000000.parquet", "part-000001.parquet"]
 
 
+def test_overwrite_clears_only_once_the_new_run_can_begin(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    run(posts, model, out, shard_rows=100)
+    whole = contents(out)
+    with pytest.raises(SettingsError, match="--max-tokens must be at most"):
+        run(posts, model, out, max_tokens=100_000, overwrite=True)
+    assert contents(out) == whole
+
+
+def test_overwrite_goes_on_where_its_own_run_was_interrupted(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    run(posts, model, out, shard_rows=100, overwrite=True)
+    (out / "part-000003.parquet").unlink()
+    kept = (out / "part-000000.parquet").stat()
+    report = run(posts, model, out, shard_rows=100, overwrite=True)
+    assert (out / "part-000000.parquet").stat().st_mtime_ns == kept.st_mtime_ns
+    assert report.shards_before == report.shards - 1
+
+
 def test_a_shard_that_fails_is_set_aside_and_the_others_finish(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,16 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         load_labels("someone/no-such-labels", loneliness())
 
 
+@pytest.mark.parametrize("name", ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"])
+def test_a_damaged_folder_gets_one_line(tmp_path: Path, name: str) -> None:
+    make_labels(tmp_path, 6, 4)
+    damaged = tmp_path / "train_set" / name
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    with pytest.raises(LabelsError, match="is damaged") as caught:
+        load_labels(tmp_path, loneliness())
+    assert "\n" not in str(caught.value)
+
+
 def test_take_keeps_texts_and_targets_together(tiny_labels: Path) -> None:
     posts = load_labels(tiny_labels, loneliness())["train"]
     some = posts.take([3, 0])

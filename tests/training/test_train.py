@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from corpus_lonely.demo.encoder import make_encoder
 from corpus_lonely.errors import LabelsError, OutputError, SettingsError
 from corpus_lonely.files import about_folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
@@ -18,7 +19,7 @@ from corpus_lonely.training import train as module
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.train import train_model
-from tests.tiny import save_rows, tiny_rows
+from tests.tiny import make_labels, save_rows, tiny_rows
 
 
 def settings(labels: Path, encoder: Path, out: Path, **other: Any) -> TrainSettings:
@@ -106,6 +107,54 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     assert not about_folder(tmp_path / "broken").exists()
 
 
+def test_a_resumed_run_remembers_how_long_dev_has_not_got_better(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courses = {"whole": [0.9, 0.5, 0.4, 0.95, 0.95], "broken": [0.9, 0.5, 0.4, 0.95, 0.95]}
+    name = "whole"
+    monkeypatch.setattr("corpus_lonely.metrics.selection_score", lambda *_: courses[name].pop(0))
+    whole = train_model(settings(tiny_labels, tiny_encoder, tmp_path / name, epochs=5, patience=2))
+    assert (whole.best_epoch, whole.epochs) == (1, 3)
+
+    name = "broken"
+    step_end = ProgressCallback.on_step_end
+
+    def interrupt(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 7:  # in the third epoch, dev once not better
+            raise KeyboardInterrupt
+        step_end(self, args, state, control, **kwargs)
+
+    run = settings(tiny_labels, tiny_encoder, tmp_path / name, epochs=5, patience=2)
+    monkeypatch.setattr(ProgressCallback, "on_step_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(run)
+    monkeypatch.setattr(ProgressCallback, "on_step_end", step_end)
+    resumed = train_model(run)
+    assert (resumed.best_epoch, resumed.epochs) == (1, 3)
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_other_weights_behind_the_same_path_are_another_run(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    train_model(settings(tiny_labels, tmp_path / "encoder", tmp_path / "m", epochs=1))
+    shutil.copytree(tmp_path / "encoder", tmp_path / "moved")
+    moved = train_model(settings(tiny_labels, tmp_path / "moved", tmp_path / "m", epochs=1))
+    assert moved.already_there
+    make_encoder(["alone cake"] * 5, tmp_path / "encoder", seed=7, hidden=32, layers=2)
+    with pytest.raises(OutputError, match="other settings or labels"):
+        train_model(settings(tiny_labels, tmp_path / "encoder", tmp_path / "m", epochs=1))
+
+
+def test_a_last_batch_of_one_post_cannot_be_batch_normalised(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    make_labels(tmp_path / "labels", train=17, dev=4)
+    with pytest.raises(SettingsError, match="there are 17 posts, got 16"):
+        train_model(settings(tmp_path / "labels", tiny_encoder, tmp_path / "m", norm="batch"))
+
+
 def test_a_finished_run_is_not_done_again_and_never_overwritten_unasked(
     tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +193,14 @@ def test_without_a_dev_split_posts_are_held_out(tiny_encoder: Path, tmp_path: Pa
     assert again[1].texts == dev.texts
 
 
+def test_a_dev_split_without_lonely_posts_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    make_labels(tmp_path / "labels", train=8, dev=4)
+    shutil.rmtree(tmp_path / "labels" / "dev_set")
+    save_rows(tiny_rows(8)[1::2], tmp_path / "labels" / "dev_set")
+    with pytest.raises(LabelsError, match=r"\(dev\): has no post with a duration label"):
+        train_model(settings(tmp_path / "labels", tiny_encoder, tmp_path / "m"))
+
+
 def test_labels_without_a_train_split(tiny_encoder: Path, tmp_path: Path) -> None:
     save_rows(tiny_rows(4), tmp_path / "labels" / "dev_set")
     with pytest.raises(LabelsError, match="has no train split; it has dev"):
@@ -176,6 +233,8 @@ def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: P
         ({"weight_decay": -1}, "--weight-decay must be at least 0, got -1"),
         ({"seed": -1}, r"--seed must be from 0 to 2\^32 - 1, got -1"),
         ({"threads": 0}, "--threads must be at least 1, got 0"),
+        ({"warmup": 1.0}, "--warmup must be from 0 to below 1, got 1.0"),
+        ({"norm": "batch", "batch_size": 1}, "--batch-size must be at least 2 with --norm batch"),
         ({"dev_share": 1.0}, "--dev-share must be above 0 and below 1, got 1.0"),
     ],
 )
