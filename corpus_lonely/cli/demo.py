@@ -92,22 +92,26 @@ def _truth_table(report: "DemoReport") -> "Table":
         row = found[column]
         planted = truth.after[column] - truth.before[column]
         low, high = row["difference_low"], row["difference_high"]
-        clear = not low <= 0 <= high
-        verdict = {
-            (True, True): "found" if planted * row["difference"] > 0 else "wrong sign",
-            (True, False): "missed",
-            (False, True): "moved, though nothing was planted",
-            (False, False): "",
-        }[bool(planted), clear]
+        known = low is not None and high is not None
         table.add_row(
             column,
             _points(planted) if planted else "-",
             _points(row["difference"]),
-            f"{_points(low)} to {_points(high)}",
-            verdict,
+            f"{_points(low)} to {_points(high)}" if known else "-",
+            _verdict(planted, row["difference"], low, high) if known else "",
             style="bold" if planted else "dim",
         )
     return table
+
+
+def _verdict(planted: float, difference: float, low: float, high: float) -> str:
+    clear = not low <= 0 <= high
+    return {
+        (True, True): "found" if planted * difference > 0 else "wrong sign",
+        (True, False): "missed",
+        (False, True): "moved, though nothing was planted",
+        (False, False): "",
+    }[bool(planted), clear]
 
 
 def _command() -> str:
@@ -115,8 +119,8 @@ def _command() -> str:
     return "corpus-lonely" if shutil.which("corpus-lonely") else sys.argv[0]
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}"
+def _points(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:+.1f}"
 
 
 def _closing(report: "DemoReport") -> str:

@@ -1,8 +1,9 @@
 """Runs the whole pipeline on the synthetic data, stage by stage, as the commands do."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.demo.dumps import write_dumps
@@ -10,6 +11,7 @@ from corpus_lonely.demo.encoder import make_encoder
 from corpus_lonely.demo.labelled import write_labels
 from corpus_lonely.demo.truth import DEFAULT_CUT, Planted, planted
 from corpus_lonely.errors import OutputError, SettingsError
+from corpus_lonely.files import read_json, write_json
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.progress import Progress, Silent
@@ -22,7 +24,8 @@ from corpus_lonely.training.labels import load_labels
 from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.train import train_model
 
-_MARK = "made-by-corpus-lonely-demo.txt"
+_MARK = "made-by-corpus-lonely-demo.json"
+_NOTE = "Everything in this folder is synthetic; delete it at any time."
 _STAGES = 6
 
 
@@ -47,6 +50,13 @@ class DemoSettings:
         for name in ("submissions", "comments", "authors", "labelled", "epochs", "workers"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise SettingsError(f"--seed must be from 0 to 2^32 - 1, got {self.seed}")
+
+    def world(self) -> dict[str, int]:
+        """What decides the content of the folder, where it lies and who scores aside."""
+        names = (field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names if name not in ("out", "workers")}
 
 
 @dataclass(frozen=True)
@@ -65,11 +75,11 @@ def run_demo(settings: DemoSettings, progress: Progress | None = None) -> DemoRe
     """Makes a corpus and labels, then ingests, trains, evaluates, scores and studies.
 
     Stages that an interrupted run finished are taken as they are, as the commands do. Raises OutputError
-    when the folder holds something else.
+    when the folder holds something else, or the demo with other settings.
     """
     progress = progress or Silent()
     out = settings.out
-    _claim(out)
+    _claim(settings)
     stage = _stages(progress)
     next(stage)
     dumps = write_dumps(
@@ -111,19 +121,42 @@ def _stages(progress: Progress) -> Iterator[None]:
         yield
 
 
-def _claim(out: Path) -> None:
-    """Marks the folder as the demo's; refuses one that holds anything else."""
-    if out.exists() and not (out / _MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
+def _claim(settings: DemoSettings) -> None:
+    """Marks the folder as this demo's; refuses one that holds anything else, or another world."""
+    out = settings.out
+    if (out / _MARK).is_file():
+        _check_same(settings, read_json(out / _MARK))
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
             "exists and was not made by `corpus-lonely demo`", where=out, hint="Give another --out"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).write_text("Everything in this folder is synthetic; delete it at any time.\n")
+    write_json(out / _MARK, {"note": _NOTE, "settings": settings.world()})
+
+
+def _check_same(settings: DemoSettings, mark: Any) -> None:
+    begun = mark.get("settings") if isinstance(mark, dict) else None
+    begun = begun if isinstance(begun, dict) else {}
+    differing = [
+        f"--{name} {begun.get(name, 'unknown')}, not {value}"
+        for name, value in settings.world().items()
+        if begun.get(name) != value
+    ]
+    if differing:
+        raise OutputError(
+            f"holds a demo made with {', '.join(differing)}",
+            where=settings.out,
+            hint="Give another --out",
+        )
 
 
 def _training(settings: DemoSettings, labels: Path) -> TrainSettings:
     encoder = settings.out / "encoder"
-    make_encoder(load_labels(labels, loneliness())["train"].texts, encoder, settings.seed)
+    if not encoder.is_dir():
+        # made anew it may differ in its bytes, and a finished model belongs to one encoder
+        draft = settings.out / "encoder.draft"
+        make_encoder(load_labels(labels, loneliness())["train"].texts, draft, settings.seed)
+        draft.replace(encoder)
     return TrainSettings(
         labels=str(labels),
         encoder=str(encoder),

@@ -69,13 +69,15 @@ class Selection:
     """`submission`, `comment` or `both`."""
     threshold: float = 0.5
     """From this P(lonely) on a post counts as lonely in `share_at_threshold`."""
+    suppressed: tuple[tuple[str, str], ...] = ()
+    """Months (`YYYY-MM`), each with its period, that are left out."""
 
 
 def counted_rows(frame: pl.LazyFrame, selection: Selection) -> pl.LazyFrame:
     """Rows by `kind` and `reason`: `kept`, or why a row is dropped; read = kept + dropped."""
     kind = pl.col("kind").cast(pl.String) if _has(frame, "kind") else pl.lit("unknown")
     return (
-        frame.group_by(kind.alias("kind"), _reason(selection).alias("reason"))
+        frame.group_by(kind.alias("kind"), _reason(frame, selection).alias("reason"))
         .agg(pl.len().cast(pl.Int64).alias("rows"))
         .sort("kind", "reason", nulls_last=True)
     )
@@ -85,7 +87,7 @@ def _has(frame: pl.LazyFrame, column: str) -> bool:
     return column in frame.collect_schema().names()
 
 
-def _reason(selection: Selection) -> pl.Expr:
+def _reason(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     scored = pl.all_horizontal(
         pl.col(column).is_not_null() & pl.col(column).cast(pl.Float64).is_finite()
         for column in selection.taxonomy.score_columns
@@ -102,7 +104,20 @@ def _reason(selection: Selection) -> pl.Expr:
         .then(pl.lit("no_date"))
         .when(~scored)
         .then(pl.lit("no_score"))
+        .when(_is_suppressed(frame, selection))
+        .then(pl.lit("suppressed"))
         .otherwise(pl.lit("kept"))
+    )
+
+
+def _is_suppressed(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
+    if not selection.suppressed:
+        return pl.lit(False)
+    created = _moment(frame)
+    return pl.any_horizontal(
+        (_period(created, selection) == side)
+        & created.dt.strftime("%Y-%m").is_in([m for m, p in selection.suppressed if p == side])
+        for side in (BEFORE, AFTER)
     )
 
 
@@ -113,17 +128,16 @@ def usable(frame: pl.LazyFrame, selection: Selection, where: str) -> pl.LazyFram
     """
     _check(frame, selection, where)
     weight = pl.col(selection.taxonomy.root.name).cast(pl.Float64)
-    created = _moment(frame, where)
-    begins = datetime(selection.cut.year, selection.cut.month, selection.cut.day, tzinfo=UTC)
+    created = _moment(frame)
     author = pl.col("author") if _has(frame, "author") else pl.lit(None)
     labels = [
         (weight * pl.col(column).cast(pl.Float64)).alias(column)
         for column in selection.taxonomy.score_columns[1:]
     ]
-    return frame.filter(_reason(selection) == "kept").select(
+    return frame.filter(_reason(frame, selection) == "kept").select(
         created.alias("created_at"),
         created.dt.truncate("1mo").alias("month"),
-        pl.when(created < begins).then(pl.lit(BEFORE)).otherwise(pl.lit(AFTER)).alias("period"),
+        _period(created, selection).alias("period"),
         author.cast(pl.String).alias("author"),
         pl.lit(1, pl.Int64).alias(_POSTS),
         (weight >= selection.threshold).cast(pl.Int64).alias(_ABOVE),
@@ -145,15 +159,20 @@ def _check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
             where=where,
             hint="Score posts that have it: `corpus-lonely score` passes it through",
         )
-
-
-def _moment(frame: pl.LazyFrame, where: str) -> pl.Expr:
-    """`created_at` in UTC; a moment without a zone is taken for UTC."""
     found = frame.collect_schema()["created_at"]
     if not isinstance(found, pl.Datetime):
         raise InputError(f"column 'created_at' is of type {found}, not a timestamp", where=where)
+
+
+def _period(created: pl.Expr, selection: Selection) -> pl.Expr:
+    begins = datetime(selection.cut.year, selection.cut.month, selection.cut.day, tzinfo=UTC)
+    return pl.when(created < begins).then(pl.lit(BEFORE)).otherwise(pl.lit(AFTER))
+
+
+def _moment(frame: pl.LazyFrame) -> pl.Expr:
+    """`created_at` in UTC; a moment without a zone is taken for UTC."""
     column = pl.col("created_at")
-    if found.time_zone is None:
+    if getattr(frame.collect_schema()["created_at"], "time_zone", None) is None:
         return column.dt.replace_time_zone("UTC")
     return column.dt.convert_time_zone("UTC")
 

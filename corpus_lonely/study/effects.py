@@ -20,11 +20,11 @@ def with_suppressed(months: pl.DataFrame, min_authors: int) -> pl.DataFrame:
 
 
 def monthly_table(months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
-    """See `monthly.csv`; the values of a suppressed month are null."""
+    """See `monthly.csv`; values and counts of a suppressed month are null."""
     keys = ["month", "period", "holds_cut", "suppressed"]
     table = aggregate.tidy(months, keys, taxonomy)
-    shown = pl.when(~pl.col("suppressed")).then(pl.col("value"))
-    return table.with_columns(shown.alias("value")).select(
+    shown = pl.when(~pl.col("suppressed")).then(pl.col("value", "posts", "authors"))
+    return table.with_columns(shown).select(
         "month", "period", "group", "label", "measure", "value", "posts", "authors",
         "holds_cut", "suppressed",
     )  # fmt: skip
@@ -33,7 +33,10 @@ def monthly_table(months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
 def periods_table(
     authors: pl.DataFrame, taxonomy: Taxonomy, replicates: int, seed: int
 ) -> pl.DataFrame:
-    """See `periods.csv`: before, after, difference with its interval, ratio, posts, authors."""
+    """See `periods.csv`: before, after, difference with its interval, ratio, posts, authors.
+
+    authors: `aggregate.author_sums` without suppressed months, or subtraction would uncover them.
+    """
     columns, asked = aggregate.sum_columns(taxonomy), aggregate.estimands(taxonomy)
     sums = authors.group_by("period").agg(
         *(pl.col(name).sum() for name in columns),

@@ -41,7 +41,7 @@ class Coverage:
     missing_months: list[str]
     """Months between the first and the last without any row."""
     suppressed: list[str]
-    """Months, or sides of the cut's month, with too few authors."""
+    """Months, or sides of the cut's month, with too few authors; dropped for that reason."""
     authors: int
     posts_without_author: int
     unfinished: bool
@@ -51,6 +51,11 @@ class Coverage:
     def counts_authors(self) -> bool:
         """Whether any author is known, so that months can be suppressed by authors at all."""
         return self.authors > 0
+
+    @property
+    def unit(self) -> str:
+        """What a month needs enough of: `authors`, or `posts` where no author is known."""
+        return "authors" if self.counts_authors else "posts"
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,8 @@ def _about_authors(coverage: Coverage, min_authors: int) -> Iterator[str]:
         )
     if coverage.suppressed:
         yield (
-            f"Months with fewer than {min_authors} authors are left out: "
-            f"{', '.join(coverage.suppressed)}"
+            f"Months with fewer than {min_authors} {coverage.unit} are left out, of the periods "
+            f"too: {', '.join(coverage.suppressed)}"
         )
 
 
@@ -181,15 +186,15 @@ def coverage_of(
         counted.filter(pl.col("reason") != "kept").group_by("reason").agg(pl.col("rows").sum())
     )
     there = months["month"].unique().sort().to_list()
-    short = months.filter("suppressed")
+    short, shown = months.filter("suppressed"), months.filter(~pl.col("suppressed"))
     known = authors.filter(pl.col("author").is_not_null())
     return Coverage(
         read=int(counted["rows"].sum()),
         kept=int(kept["rows"].sum()),
         dropped=dict(left_out.sort("reason").iter_rows()),
         kinds=dict(kept.select(pl.col("kind").fill_null("unknown"), "rows").iter_rows()),
-        first=months["first"].min().isoformat(),  # type: ignore[union-attr]
-        last=months["last"].max().isoformat(),  # type: ignore[union-attr]
+        first=shown["first"].min().isoformat(),  # type: ignore[union-attr]
+        last=shown["last"].max().isoformat(),  # type: ignore[union-attr]
         missing_months=[m for m in months_between(there[0], there[-1]) if m not in there],
         suppressed=[
             f"{month} ({period})" if split else month

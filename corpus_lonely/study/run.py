@@ -1,32 +1,35 @@
-"""A study from scores to a report: reads, sums, resamples, draws, and writes all files or none."""
+"""A study from scores to a report: reads, sums, resamples, draws, and writes at the end."""
 
 import platform
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import polars as pl
 
 from corpus_lonely import __version__
 from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
-from corpus_lonely.files import output_error, write_json
+from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate
 from corpus_lonely.study.effects import monthly_table, periods_table, with_suppressed
 from corpus_lonely.study.figures import Caption, draw_trends, save
+from corpus_lonely.study.folder import LAST, whole_folder, write_table
 from corpus_lonely.study.report import (
     StudyReport,
     caveats,
     coverage_of,
     measures_told,
 )
-from corpus_lonely.study.scores import is_unfinished, scan_scores, score_facts, taxonomy_of
+from corpus_lonely.study.scores import (
+    data_places,
+    is_unfinished,
+    scan_scores,
+    score_facts,
+    taxonomy_of,
+)
 from corpus_lonely.taxonomy import Taxonomy
 
 
@@ -43,7 +46,7 @@ class StudySettings:
     kind: str = "both"
     """`submission`, `comment` or `both`."""
     min_authors: int = 5
-    """Months with fewer different authors are left out of table and figure."""
+    """Months with fewer different authors are left out of tables, figure and periods."""
     threshold: float = 0.5
     """From this P(lonely) on a post counts as lonely in `share_at_threshold`."""
     replicates: int = 2000
@@ -72,8 +75,8 @@ class StudySettings:
 def run_study(settings: StudySettings, progress: Progress | None = None) -> StudyReport:
     """Reads scores, compares the time before and after the cut, and writes the report folder.
 
-    Writes monthly and periods (CSV and Parquet), trends (SVG and PNG) and study.json; files of an
-    earlier report are replaced, and nothing is when anything fails.
+    Writes monthly and periods (CSV and Parquet), trends (SVG and PNG) and study.json. Files of an
+    earlier report are replaced once all new ones are made; study.json is there when all are in place.
     Raises InputError, SettingsError (a cut outside the data), OutputError.
     """
     progress = progress or Silent()
@@ -89,7 +92,7 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
         settings.out, taxonomy, monthly, periods, coverage, told, settings.threshold
     )
     progress.advance(1, "drawing")
-    with _whole_folder(settings.out) as staging:
+    with whole_folder(settings.out) as staging:
         _write(report, settings, staging)
         names = sorted(path.name for path in staging.iterdir())
         progress.advance(1, "writing")
@@ -99,8 +102,8 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
 
 
 def _check_out(settings: StudySettings) -> None:
-    source, out = Path(settings.scores).absolute(), settings.out.absolute()
-    if source == out or source in out.parents:
+    out = settings.out.resolve()
+    if data_places(settings.scores) & {out, *out.parents}:
         raise SettingsError(f"--out must not lie in the folder of scores, got {settings.out}")
     if out.exists() and not out.is_dir():
         raise OutputError("is a file, not a folder", where=settings.out)
@@ -113,21 +116,25 @@ def _read(
     frame, taxonomy = scan_scores(settings.scores), taxonomy_of(settings.scores)
     selection = aggregate.Selection(taxonomy, settings.cut, settings.kind, settings.threshold)
     rows = aggregate.usable(frame, selection, settings.scores)
+    (sums,) = _collect([aggregate.monthly_sums(rows, taxonomy)], settings)
+    _check_cut(sums, settings)
+    months = with_suppressed(sums, settings.min_authors)
+    _check_authors(months, settings)
+    short = months.filter("suppressed").select("month", "period")
+    selection = replace(selection, suppressed=tuple(short.iter_rows()))
+    rows = aggregate.usable(frame, selection, settings.scores)
+    counted, authors = _collect(
+        [aggregate.counted_rows(frame, selection), aggregate.author_sums(rows, taxonomy)], settings
+    )
+    return taxonomy, counted, months, authors
+
+
+def _collect(frames: list[pl.LazyFrame], settings: StudySettings) -> list[pl.DataFrame]:
     try:
-        counted, months, authors = pl.collect_all(
-            [
-                aggregate.counted_rows(frame, selection),
-                aggregate.monthly_sums(rows, taxonomy),
-                aggregate.author_sums(rows, taxonomy),
-            ],
-            engine="streaming",
-        )
+        return pl.collect_all(frames, engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = first_line(error)
         raise InputError(f"cannot be read ({reason})", where=settings.scores) from error
-    _check_cut(months, settings)
-    _check_authors(authors, settings)
-    return taxonomy, counted, with_suppressed(months, settings.min_authors), authors
 
 
 def _check_cut(months: pl.DataFrame, settings: StudySettings) -> None:
@@ -146,15 +153,13 @@ def _check_cut(months: pl.DataFrame, settings: StudySettings) -> None:
         )
 
 
-def _check_authors(authors: pl.DataFrame, settings: StudySettings) -> None:
-    known = authors["author"].n_unique() - int(authors["author"].has_nulls())
+def _check_authors(months: pl.DataFrame, settings: StudySettings) -> None:
+    unit = "authors" if months["authors"].sum() else "posts"
     for period in (aggregate.BEFORE, aggregate.AFTER):
-        rows = authors.filter(pl.col("period") == period)
-        count = rows["author"].count() if known else len(rows)
-        if count < settings.min_authors:
+        if months.filter(pl.col("period") == period)["suppressed"].all():
             raise InputError(
-                f"has {count} {'authors' if known else 'posts'} {period} {settings.cut}, fewer "
-                f"than --min-authors {settings.min_authors}",
+                f"has {period} {settings.cut} only months with fewer than --min-authors "
+                f"{settings.min_authors} {unit}",
                 where=settings.scores,
                 hint="Choose another --cut, or score more posts",
             )
@@ -162,20 +167,18 @@ def _check_authors(authors: pl.DataFrame, settings: StudySettings) -> None:
 
 def _write(report: StudyReport, settings: StudySettings, folder: Path) -> None:
     for name, table in (("monthly", report.monthly), ("periods", report.periods)):
-        table.write_csv(folder / f"{name}.csv")
-        table.write_parquet(folder / f"{name}.parquet", compression="zstd")
+        write_table(table, folder, name)
     figure = draw_trends(report.monthly, report.taxonomy, settings.cut, _caption(report, settings))
     save(figure, folder, "trends")
-    write_json(folder / "study.json", _facts(report, settings))
+    write_json(folder / LAST, _facts(report, settings))
 
 
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:
     kinds = " and ".join(f"{rows:,} {kind}s" for kind, rows in report.coverage.kinds.items())
-    unit = "authors" if report.coverage.counts_authors else "posts"
     return Caption(
         f"Loneliness by month, before and after {settings.cut}",
         f"{kinds}. A point is a month's mean of model scores, not corrected for classifier error. "
-        f"Dashed: the cut.\nMonths with fewer than {settings.min_authors} {unit} are left out. "
+        f"Dashed: the cut.\nMonths with fewer than {settings.min_authors} {report.coverage.unit} are left out. "
         "Shares of lonely posts weigh each post by its probability of being lonely.",
         settings.threshold,
     )
@@ -199,22 +202,3 @@ def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
             **{name: version(name) for name in ("polars", "numpy", "matplotlib")},
         },
     }
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` whose files move there when the block ends well, and vanish when not."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-    except OSError as error:
-        raise output_error(error, out) from error
-    try:
-        yield staging
-        out.mkdir(exist_ok=True)
-        for path in sorted(staging.iterdir()):
-            path.replace(out / path.name)
-    except OSError as error:
-        raise output_error(error, out) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ Source = str | PathLike[str]
 
 _POSTS_NEED = ("post_id", "created_at", "text")
 _STATUS = "status"
+_READERS = 16
+_DECIDING = ("model", "taxonomy", "text_column", "max_tokens", "precision", "numerics_version")
+"""Of a footer's `run`; how rows were cut into shards and batches moves scores by rounding alone."""
 
 
 def scan_scores(path: Source) -> pl.LazyFrame:
@@ -25,7 +29,7 @@ def scan_scores(path: Source) -> pl.LazyFrame:
     path: a Parquet file, a folder, a glob, or a URL that Polars knows (`s3://…`); the folders of a
     hive-partitioned data set become columns.
     `lonely` is P(lonely); a category's columns are P(label | lonely): see schemas/scores.json.
-    Raises InputError when nothing is there, or when it holds no scores.
+    Raises InputError when nothing is there, when it holds no scores, or scores of different models.
 
         import corpus_lonely
         import polars as pl
@@ -35,6 +39,7 @@ def scan_scores(path: Source) -> pl.LazyFrame:
         print(scores.group_by(month).agg(pl.col("lonely").mean()).sort("month").collect())
     """
     frame = _scan(path)
+    _check_one_run(path)
     _check(frame, path, (taxonomy_of(path).root.name, _STATUS), "scores", "score")
     return frame
 
@@ -70,9 +75,43 @@ def taxonomy_of(path: Source) -> Taxonomy:
 
 
 def score_facts(path: Source) -> dict[str, Any]:
-    """What the footer of the first file tells of model and settings; empty where it tells nothing."""
+    """What the footer of the first file tells of model and settings; empty where it tells nothing.
+
+    `scan_scores` makes sure that the other files tell the same of what decides scores.
+    """
     files = _local_files(os.fspath(path))
     return footer(files[0]) if files else {}
+
+
+def _check_one_run(path: Source) -> None:
+    files = _local_files(os.fspath(path))
+    with ThreadPoolExecutor(_READERS) as readers:
+        deciding = list(readers.map(lambda file: _deciding(footer(file)), files))
+    for file, found in zip(files, deciding, strict=True):
+        names = [name for name in found if found[name] != deciding[0][name]]
+        if names:
+            raise InputError(
+                f"holds scores that do not belong together: {files[0]} and {file} differ in "
+                f"{', '.join(names)}",
+                where=os.fspath(path),
+                hint="Study the scores of one model and one setting at a time",
+            )
+
+
+def _deciding(facts: dict[str, Any]) -> dict[str, Any]:
+    """What decides scores; the input does not, and files of several inputs may be read together."""
+    run = facts.get("run") or {}
+    return {name: run.get(name) for name in _DECIDING} | {"labels": facts.get("taxonomy")}
+
+
+def data_places(path: Source) -> set[Path]:
+    """The folders, resolved, in which only data may lie; of a file given by its name, the file itself."""
+    source = os.fspath(path)
+    if _is_url(source):
+        return set()
+    if Path(source).exists():
+        return {Path(source).resolve()}
+    return {file.resolve().parent for file in _local_files(source)}
 
 
 def is_unfinished(path: Source) -> bool:
@@ -113,12 +152,15 @@ def _local_files(source: str) -> list[Path]:
     path = Path(source)
     if _is_url(source) or path.is_file():
         return [path] if path.is_file() else []
-    roots = [path] if path.is_dir() else [Path(found) for found in glob.iglob(source)]  # noqa: PTH207  (a pattern may be absolute)
+    found = glob.iglob(source, recursive=True)  # noqa: PTH207  (a pattern may be absolute)
+    roots = [path] if path.is_dir() else map(Path, found)
     return sorted(
-        file
-        for root in roots
-        for file in ([root] if root.is_file() else root.rglob("*.parquet"))
-        if not file.name.startswith(".")
+        {
+            file
+            for root in roots
+            for file in ([root] if root.is_file() else root.rglob("*.parquet"))
+            if not file.name.startswith(".")
+        }
     )
 
 

@@ -1,14 +1,23 @@
 """The demo's pipeline, small."""
 
+import json
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from corpus_lonely.cli.demo import _truth_table
 from corpus_lonely.cli.main import main
+from corpus_lonely.demo import run
 from corpus_lonely.demo.run import DemoSettings, run_demo
+from corpus_lonely.demo.truth import planted
 from corpus_lonely.errors import OutputError, SettingsError
+from corpus_lonely.taxonomy import loneliness
 
 
 def small(out: Path) -> list[str]:
@@ -47,6 +56,61 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="was not made by `corpus-lonely demo`"):
         run_demo(DemoSettings(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def claimed(out: Path, monkeypatch: pytest.MonkeyPatch, **asked: int) -> None:
+    """A demo that is interrupted at its first stage."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "write_dumps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(DemoSettings(out, **asked))
+
+
+def test_two_worlds_do_not_mix_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "demo"
+    claimed(out, monkeypatch, seed=2)
+    mark = (out / "made-by-corpus-lonely-demo.json").read_text()
+    assert "synthetic" in json.loads(mark)["note"]
+    claimed(out, monkeypatch, seed=2, workers=1)
+    with pytest.raises(OutputError, match=r"made with --seed 2, not 3\. Give another --out"):
+        run_demo(DemoSettings(out, seed=3))
+    assert (out / "made-by-corpus-lonely-demo.json").read_text() == mark
+
+
+def test_an_interval_that_is_not_known_has_no_verdict(tmp_path: Path) -> None:
+    truth = planted()
+    row = {"measure": "share_of_lonely", "difference": None}
+    rows: list[dict[str, Any]] = [
+        {"group": group, "label": label, **row, "difference_low": None, "difference_high": None}
+        for group, label in [
+            (category.name, label)
+            for category in loneliness().categories
+            for label in category.labels
+        ]
+    ]
+    rows.append({"group": "lonely", "label": "lonely", "measure": "mean_probability",
+                 "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3})  # fmt: skip
+    report: Any = SimpleNamespace(
+        truth=truth, study=SimpleNamespace(periods=pl.DataFrame(rows, infer_schema_length=None))
+    )
+    console = Console(width=110, record=True, file=StringIO())
+    console.print(_truth_table(report))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    (lonely,) = (line for line in lines if "lonely" in line)
+    assert lonely[-2] == "found"
+    (physical,) = (line for line in lines if "context_physical" in line)
+    assert physical.count("-") == 2
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_told(seed: int) -> None:
+    with pytest.raises(SettingsError, match=f"--seed must be from 0 to 2.32 - 1, got {seed}"):
+        DemoSettings(Path("demo"), seed=seed)
 
 
 def test_settings_name_key_rule_and_value() -> None:

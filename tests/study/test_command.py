@@ -41,7 +41,7 @@ def test_settings_may_come_from_a_file(scores: Path, tmp_path: Path) -> None:
     ("cut", "status", "said"),
     [
         ("2030-01-01", 2, "--cut must have posts before and after it"),
-        ("March 2020", 2, "'March 2020' is no day; write it as 2020-03-11"),
+        ("March 2020", 2, "'March 2020' is no day; write it like 2020-03-11"),
     ],
 )
 def test_a_bad_cut_is_one_line(

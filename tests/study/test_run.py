@@ -1,6 +1,7 @@
 """A whole study: its files, what it says of the data, and that a failed one leaves nothing."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -71,11 +72,22 @@ def test_study_json_says_what_the_data_cannot(
     assert not any("author0" in text for text in json.dumps(told).split())
 
 
-def test_no_author_and_no_id_is_in_the_report(scores: Path, tmp_path: Path) -> None:
-    for path in run_study(settings(scores, tmp_path / "report")).files:
-        content = path.read_bytes()
-        assert b"t3_0" not in content
-        assert b"author1" not in content
+def test_no_author_and_no_id_is_in_the_report(
+    scores: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    secret = {*table["post_id"], *table["author"].drop_nulls()}
+    report = run_study(settings(scores, tmp_path / "report"))
+    out = tmp_path / "report"
+    for path in report.files:
+        if path.suffix == ".parquet":
+            cells = pl.read_parquet(path).select(pl.col(pl.String).unique().implode()).row(0)
+            assert not secret & {value for column in cells for value in column}
+        elif path.suffix != ".png":
+            words = set(re.findall(r"\w+", path.read_text()))
+            assert "lonely" in {word.lower() for word in words}
+            assert not secret & words
+    # the PNG shows what the SVG does
+    assert (out / "trends.svg").is_file()
 
 
 def test_periods_are_the_means_of_all_posts(
@@ -116,10 +128,11 @@ def test_months_with_few_authors_are_suppressed_and_named(
     hidden = report.monthly.filter(pl.col("value").is_null())
     assert set(hidden["month"]) == {"2019-08"}
     assert hidden["suppressed"].all()
+    assert hidden.select("posts", "authors").null_count().row(0) == (len(hidden),) * 2
     shown = report.monthly.filter(pl.col("month") != "2019-08")
     assert (shown["authors"] >= 5).all()
     said = " ".join(report.caveats)
-    assert "fewer than 5 authors are left out: 2019-08" in said
+    assert "fewer than 5 authors are left out, of the periods too: 2019-08" in said
     assert "Months without a post: 2019-06" in said
 
 
@@ -129,6 +142,39 @@ def test_a_suppressed_side_of_the_cuts_month_is_named_with_its_side(
     asked = settings(scores, tmp_path / "report", cut=date(2020, 3, 2))
     report = run_study(asked)
     assert report.coverage.suppressed == ["2020-03 (before)"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_suppressed_month_cannot_be_found_by_subtraction(
+    table: pl.DataFrame, tmp_path: Path, known: bool
+) -> None:
+    month = pl.col("created_at").dt.strftime("%Y-%m")
+    ok = table.filter(pl.col("status") == "ok", month != "2019-03")
+    alone = table.filter(pl.col("status") == "ok", month == "2019-03")[:1]
+    with_one, without = (
+        part if known else part.drop("author") for part in (pl.concat([alone, ok]), ok)
+    )
+    report = run_study(settings(write_scores(tmp_path / "s", with_one), tmp_path / "r"))
+    other = run_study(settings(write_scores(tmp_path / "t", without), tmp_path / "q"))
+    assert report.periods.equals(other.periods)
+    coverage = report.coverage
+    assert coverage.suppressed == ["2019-03"]
+    assert coverage.dropped == {"suppressed": 1}
+    assert coverage.read == len(with_one) == coverage.kept + 1
+    assert sum(coverage.kinds.values()) == coverage.kept
+    assert coverage.first == other.coverage.first
+    unit = "authors" if known else "posts"
+    assert any(f"fewer than 5 {unit} are left out" in caveat for caveat in report.caveats)
+
+
+def test_where_all_months_are_suppressed_there_is_no_study(
+    table: pl.DataFrame, tmp_path: Path
+) -> None:
+    after = pl.col("created_at") >= pl.lit("2020-03-11").str.to_datetime(time_zone="UTC")
+    few = table.filter(~after | (pl.col("author") == "author0"))
+    scores = write_scores(tmp_path / "s", few)
+    with pytest.raises(InputError, match="has after 2020-03-11 only months with fewer than"):
+        run_study(settings(scores, tmp_path / "report"))
 
 
 def test_without_authors_posts_stand_in_and_it_is_said(table: pl.DataFrame, tmp_path: Path) -> None:
@@ -156,7 +202,7 @@ def test_unfinished_scoring_is_said(table: pl.DataFrame, tmp_path: Path) -> None
         ({"min_authors": 0}, SettingsError, "--min-authors must be at least 1, got 0"),
         ({"kind": "post"}, SettingsError, "--kind must be one of submission, comment, both"),
         ({"seed": -1}, SettingsError, "--seed must be at least 0"),
-        ({"min_authors": 1000}, InputError, "fewer than --min-authors 1000"),
+        ({"min_authors": 1000}, InputError, "fewer than --min-authors 1000 authors"),
     ],
 )
 def test_bad_settings_are_told_and_leave_nothing(
@@ -170,9 +216,10 @@ def test_bad_settings_are_told_and_leave_nothing(
 
 
 def test_the_report_keeps_out_of_the_scores(scores: Path) -> None:
-    for out in (scores, scores / "report"):
-        with pytest.raises(SettingsError, match="--out must not lie in the folder of scores"):
-            run_study(settings(scores, out))
+    for source in (scores, scores / "*.parquet"):
+        for out in (scores, scores / "report"):
+            with pytest.raises(SettingsError, match="--out must not lie in the folder of scores"):
+                run_study(settings(source, out))
 
 
 def test_a_file_in_the_place_of_the_report_is_kept(scores: Path, tmp_path: Path) -> None:

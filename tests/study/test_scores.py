@@ -9,6 +9,7 @@ import pytest
 import corpus_lonely
 from corpus_lonely.errors import InputError
 from corpus_lonely.study.scores import (
+    data_places,
     is_unfinished,
     scan_posts,
     scan_scores,
@@ -101,3 +102,41 @@ def test_scoring_that_has_not_ended_is_known(tmp_path: Path) -> None:
     for totals, unfinished in ((None, True), ({"rows": 3}, False)):
         (about / "scores.json").write_text(json.dumps({"totals": totals}))
         assert is_unfinished(tmp_path / "scores") is unfinished
+
+
+def part(path: Path, run: dict[str, object] | None) -> None:
+    frame = pl.DataFrame({"lonely": [0.5], "status": ["ok"]}).to_arrow()
+    facts = {} if run is None else {"taxonomy": loneliness().to_dict(), "run": run}
+    write_parquet(frame.cast(with_footer(frame.schema, facts)), path)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"model": "b", "input": "1", "precision": "fp32"}, "differ in model\\."),
+        ({"model": "a", "input": "1", "precision": "bf16"}, "differ in precision"),
+        (None, "differ in model, precision, labels"),
+    ],
+)
+def test_scores_of_different_models_are_refused(
+    tmp_path: Path, other: dict[str, object] | None, said: str
+) -> None:
+    part(tmp_path / "s1" / "part-000000.parquet", {"model": "a", "input": "1", "precision": "fp32"})
+    part(tmp_path / "s2" / "part-000000.parquet", other)
+    with pytest.raises(InputError, match=said) as caught:
+        scan_scores(tmp_path / "s*" / "*.parquet")
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_of_one_model_on_two_inputs_go_together(tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        run: dict[str, object] = {"model": "a", "input": number, "shard_rows": int(number)}
+        part(tmp_path / f"s{number}" / "part-000000.parquet", run)
+    assert len(scan_scores(tmp_path / "**" / "*.parquet").collect()) == 2
+
+
+def test_where_only_data_may_lie(tmp_path: Path, scores: Path) -> None:
+    file = scores / "part-000000.parquet"
+    assert data_places(scores) == data_places(scores / "*.parquet") == {scores.resolve()}
+    assert data_places(file) == {file.resolve()}
+    assert data_places("s3://bucket/scores") == set()
