@@ -162,8 +162,6 @@ def _score(shard: Shard, task: Task, told: Told | None) -> Counts:
 
 def _ready_engine(task: Task) -> "Engine":
     """The model of this process, loaded by whoever asks first."""
-    from transformers.utils import logging as transformers_logging  # noqa: PLC0415
-
     from corpus_lonely.inference.engine import (  # noqa: PLC0415  (torch takes seconds, and the driver needs none)
         Engine,
         EngineSettings,
@@ -177,7 +175,6 @@ def _ready_engine(task: Task) -> "Engine":
         return _engine
     if model_facts(task.model).fingerprint != run.model:
         raise ModelError("is not the model that the run began with", where=task.model)
-    transformers_logging.disable_progress_bar()  # the terminal is the driver's
     settings = EngineSettings(
         run.max_tokens, run.batch_tokens, run.precision, task.device, task.threads
     )

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainingArguments
-from transformers import PreTrainedTokenizerFast as Tokenizer
-from transformers.trainer_callback import PrinterCallback
+from transformers import Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
-from corpus_lonely import __version__, metrics
+from corpus_lonely import __version__
 from corpus_lonely.errors import LabelsError, OutputError, SettingsError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
-from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
-from corpus_lonely.model.encoder import (
-    check_length,
-    encoder_fingerprint,
-    load_pretrained,
-    quiet,
-)
-from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
+from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
-from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.curve import draw_curve
-from corpus_lonely.training.dataset import Collator, TokenisedPosts
 from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
 from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.trainer import make_trainer
 
 _RECORD = "training.json"
 
@@ -72,7 +61,7 @@ def train_model(
         return done
     checkpoints = _checkpoint_folder(settings, fingerprint)
     with quiet():
-        trainer = _trainer(settings, train, dev, checkpoints, progress)
+        trainer = make_trainer(settings, train, dev, checkpoints, progress)
         resume = get_last_checkpoint(str(checkpoints))
         if resume:
             progress.note(f"Going on from {Path(resume).name}.")
@@ -162,121 +151,6 @@ def _checkpoint_folder(settings: TrainSettings, fingerprint: str) -> Path:
         if not (checkpoint / "trainer_state.json").is_file():
             shutil.rmtree(checkpoint)
     return ours
-
-
-def _network(settings: TrainSettings, train: LabelledPosts) -> tuple[LonelinessModel, Tokenizer]:
-    encoder, tokenizer = load_pretrained(settings.encoder, settings.attention_dropout)
-    check_length(settings.max_tokens, encoder.config)
-    encoder_config = encoder.config.to_dict()
-    encoder_config.pop("_name_or_path", None)  # a path of this machine
-    transformers.set_seed(settings.seed)
-    config = LonelinessConfig(
-        encoder_config=encoder_config,
-        taxonomy=train.targets.taxonomy.to_dict(),
-        head=settings.head,
-        pooling=settings.pooling,
-        head_size=settings.head_size,
-        norm=settings.norm,
-        head_dropout=settings.head_dropout,
-        beta=settings.beta,
-        rejoin=settings.rejoin,
-        loss=settings.loss,
-        max_tokens=settings.max_tokens,
-        label_means=metrics.mean_targets(train.targets).tolist(),
-    )
-    return LonelinessModel(config, encoder), tokenizer
-
-
-def _trainer(
-    settings: TrainSettings,
-    train: LabelledPosts,
-    dev: LabelledPosts,
-    checkpoints: Path,
-    progress: Progress,
-) -> Trainer:
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    keep_freed_memory()
-    model, tokenizer = _network(settings, train)
-    trainer = Trainer(
-        model=model,
-        args=_arguments(settings, checkpoints),
-        train_dataset=TokenisedPosts(train, tokenizer, settings.max_tokens),
-        eval_dataset=TokenisedPosts(dev, tokenizer, settings.max_tokens),
-        data_collator=Collator(tokenizer.pad_token_id or 0, settings.max_tokens),
-        processing_class=tokenizer,
-        optimizers=(_optimizer(settings, model), None),
-        compute_metrics=_compute_metrics(dev.targets.taxonomy),
-        callbacks=[
-            EarlyStoppingCallback(early_stopping_patience=settings.patience),
-            ProgressCallback(progress),
-        ],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
-    device = find_device(settings.device)
-    if device.type == "cuda" and device.index:
-        raise SettingsError(
-            f"--device must be cuda or cuda:0 for training, got {device}",
-            hint=f"Set CUDA_VISIBLE_DEVICES={device.index} and give --device cuda",
-        )
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=max(32, settings.batch_size),
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup,  # below 1 it is a share of the steps
-        train_sampling_strategy="group_by_length",
-        bf16=find_precision(settings.precision, device) == "bf16",
-        use_cpu=device.type == "cpu",
-        dataloader_pin_memory=device.type == "cuda",
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,  # beside the best one
-        load_best_model_at_end=True,
-        restore_callback_states_from_checkpoint=True,  # how long dev has not got better
-        metric_for_best_model="selection",
-        greater_is_better=True,
-        label_names=["labels"],
-        remove_unused_columns=False,
-        logging_steps=10,
-        disable_tqdm=True,
-        report_to=[],
-        seed=settings.seed,
-        data_seed=settings.seed,
-    )
-    # else torch's DataParallel multiplies the batch by the number of GPUs, unasked
-    arguments._n_gpu = min(1, arguments.n_gpu)  # noqa: SLF001  (no public way)
-    return arguments
-
-
-def _optimizer(settings: TrainSettings, model: LonelinessModel) -> torch.optim.Optimizer:
-    """AdamW with the head's own learning rate, and no weight decay on biases and norms."""
-    groups = []
-    for part, rate in (
-        (model.encoder, settings.learning_rate),
-        (model.head, settings.head_learning_rate),
-    ):
-        for decays in (True, False):
-            chosen = [p for p in part.parameters() if (p.ndim > 1) == decays]
-            decay = settings.weight_decay if decays else 0.0
-            groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
-    # fused: one pass over memory for each tensor, a quarter of the time on a CPU
-    return torch.optim.AdamW(groups, fused=True)
-
-
-def _compute_metrics(taxonomy: Taxonomy) -> Callable[[EvalPrediction], dict[str, float]]:
-    def compute(prediction: EvalPrediction) -> dict[str, float]:
-        targets = metrics.Targets(taxonomy, np.asarray(prediction.label_ids, dtype=np.float64))
-        results = metrics.evaluate(targets, np.asarray(prediction.predictions))
-        flat = {f"{group}.{name}": x for group, row in results.items() for name, x in row.items()}
-        return {"selection": metrics.selection_score(results, taxonomy), **flat}
-
-    return compute
 
 
 def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:

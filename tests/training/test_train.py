@@ -16,6 +16,7 @@ from corpus_lonely.model.network import LonelinessModel
 from corpus_lonely.progress import Silent
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training import train as module
+from corpus_lonely.training import trainer
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.train import train_model
@@ -246,8 +247,8 @@ def test_settings_name_key_rule_and_value(wrong: dict[str, Any], problem: str) -
 def test_the_decay_spares_biases_and_norms(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:  # fmt: skip
     run = settings(tiny_labels, tiny_encoder, tmp_path / "m", head_learning_rate=5e-3)
     train, _dev = module._splits(run, loneliness(), Silent())
-    model, _tokenizer = module._network(run, train)
-    groups = module._optimizer(run, model).param_groups
+    model, _tokenizer = trainer.make_network(run, train)
+    groups = trainer.make_optimizer(run, model).param_groups
     assert sum(p.numel() for g in groups for p in g["params"]) == sum(
         p.numel() for p in model.parameters()
     )
