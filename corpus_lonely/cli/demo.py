@@ -109,7 +109,7 @@ def _verdict(planted: float, difference: float, low: float, high: float) -> str:
     return {
         (True, True): "found" if planted * difference > 0 else "wrong sign",
         (True, False): "missed",
-        (False, True): "moved, though nothing was planted",
+        (False, True): "moved, by chance or by the model's errors",
         (False, False): "",
     }[bool(planted), clear]
 

@@ -1,5 +1,6 @@
 """Runs the whole pipeline on the synthetic data, stage by stage, as the commands do."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.files import read_json, write_json
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.study.report import StudyReport
@@ -94,7 +96,9 @@ def run_demo(settings: DemoSettings, progress: Progress | None = None) -> DemoRe
         out / "labels", settings.seed, {"train": settings.labelled, "dev": 300, "test": 300}
     )
     next(stage)
-    ingested = ingest_dumps(dumps, out / "posts", progress=progress)
+    ingested = ingest_dumps(
+        dumps, out / "posts", IngestSettings(author_key=_author_key(settings)), progress
+    )
     next(stage)
     train_model(_training(settings, labels), progress)
     next(stage)
@@ -104,6 +108,17 @@ def run_demo(settings: DemoSettings, progress: Progress | None = None) -> DemoRe
     next(stage)
     study = run_study(StudySettings(str(out / "scores"), DEFAULT_CUT, out / "report"), progress)
     return DemoReport(out, planted(), ingested, evaluation, scored, study)
+
+
+def _author_key(settings: DemoSettings) -> Path:
+    """A key that follows from the seed, so that the same demo gives the same bytes.
+
+    There is nobody to protect here; `ingest` itself makes keys at random.
+    """
+    key = settings.out / "author.key"
+    key.write_text(hashlib.sha256(f"demo {settings.seed}".encode()).hexdigest() + "\n")
+    key.chmod(0o600)
+    return key
 
 
 def _stages(progress: Progress) -> Iterator[None]:

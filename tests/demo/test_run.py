@@ -1,6 +1,8 @@
 """The demo's pipeline, small."""
 
 import json
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from corpus_lonely.demo import run
 from corpus_lonely.demo.run import DemoSettings, run_demo
 from corpus_lonely.demo.truth import planted
 from corpus_lonely.errors import OutputError, SettingsError
+from corpus_lonely.model.encoder import load_tokenizer
 from corpus_lonely.taxonomy import loneliness
 
 
@@ -116,3 +119,16 @@ def test_a_seed_that_no_generator_takes_is_told(seed: int) -> None:
 def test_settings_name_key_rule_and_value() -> None:
     with pytest.raises(SettingsError, match="--labelled must be at least 1, got 0"):
         DemoSettings(Path("demo"), labelled=0)
+
+
+def test_the_same_texts_make_the_same_encoder_in_every_process(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from corpus_lonely.demo.encoder import make_encoder; "
+        "make_encoder(['one two two', 'three two one', 'one é, three'] * 3, Path(sys.argv[1]))"
+    )
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], check=True)
+    for file in ("tokenizer.json", "model.safetensors", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    tokenizer = load_tokenizer(tmp_path / "a")
+    assert tokenizer.tokenize("Two, wo") == ["two", ",", "w", "##o"]
