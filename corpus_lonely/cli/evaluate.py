@@ -38,7 +38,7 @@ Example:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
+    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
     default="auto",
     help="auto: bfloat16 where the device computes in it.",
 )

@@ -83,7 +83,7 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
+    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
     default="auto",
     help="How precisely the model computes; auto takes bf16 where the device has it.",
 )

@@ -9,7 +9,7 @@ from corpus_lonely.errors import ModelError
 from corpus_lonely.files import files_sha256
 from corpus_lonely.taxonomy import Taxonomy
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised whenever the same text, model and settings may get other scores than before."""
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 # transformers rebuilds some tokenizers from these, whatever tokenizer.json says

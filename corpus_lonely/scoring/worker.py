@@ -30,7 +30,8 @@ from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
 
 if TYPE_CHECKING:
-    from corpus_lonely.inference.engine import Engine, Scores
+    from corpus_lonely.inference.engine import Engine
+    from corpus_lonely.inference.scores import Scores
 
 _READ_ROWS = 8192
 _TELL_EVERY_S = 0.5
