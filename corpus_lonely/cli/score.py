@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, common
+from corpus_lonely.cli.options import FILE, FOLDER, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ class _Remembered(click.Command):
     help="Replace scores of another model or of other settings that --out holds.",
 )
 @click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Do only the parts that an earlier run could not score and has set aside.",
+)
+@click.option(
     "--shard-index",
     type=click.IntRange(min=0),
     metavar="I",
@@ -119,6 +124,12 @@ class _Remembered(click.Command):
     type=click.IntRange(min=1),
     metavar="N",
     help="How many shares there are; without Dask between them.",
+)
+@click.option(
+    "--report",
+    type=FILE,
+    metavar="FILE.html",
+    help="Dask's own page about how busy the workers were; needs `pip install bokeh`.",
 )
 @common
 @click.pass_context
@@ -153,6 +164,9 @@ def _summary(report: "ScoreReport", out: Path) -> str:
     counts = report.counts
     if not counts.rows:
         return f"{out}: nothing to do in this share."
+    where = (
+        str(out) if report.shards == report.parts else f"{out}, {report.shards} parts of this run"
+    )
     cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
     if report.shards_before == report.shards:
         speed = "All of it was done before: nothing to do."
@@ -160,8 +174,13 @@ def _summary(report: "ScoreReport", out: Path) -> str:
         speed = f"{report.posts_per_s:,.0f} posts/s over {report.seconds:,.1f} s."
         if report.shards_before:
             speed += f" {report.shards_before} of {report.shards} parts were done before."
+    if report.halvings:
+        times = "once" if report.halvings == 1 else f"{report.halvings} times"
+        speed += (
+            f"\nMemory ran out {times}; the batches were cut to {report.batch_tokens:,} tokens."
+        )
     return (
-        f"{out}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
+        f"{where}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
         f"{counts.error:,} failed; {cut}.\n{speed}"
     )
 
@@ -170,16 +189,18 @@ def _following(context: click.Context, report: "ScoreReport", out: Path) -> str:
     """What to do next: study the scores, or see that the other shares are there."""
     if report.standing == report.parts:
         return f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+    when = "once the other shares have ended" if context.params["num_shards"] else "for the rest"
     return (
         f"{report.standing} of all {report.parts} parts stand.\n"
-        f"Next, once the other shares have ended: {_unsplit(context.meta[_WORDS])}"
+        f"Next, {when}: {_whole(context.meta[_WORDS])}"
     )
 
 
-def _unsplit(words: list[str]) -> str:
-    """This command without its share: it does what is missing and writes the totals."""
-    kept = []
-    for before, word in zip(["", *words], words, strict=False):
-        if before not in _SHARE and word not in _SHARE and word.split("=")[0] not in _SHARE:
-            kept.append(word)
+def _whole(words: list[str]) -> str:
+    """This command for the whole folder: it does what is missing and writes the totals."""
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before not in _SHARE and word.split("=")[0] not in (*_SHARE, "--retry-failed")
+    ]
     return shlex.join(["corpus-lonely", "score", *kept])

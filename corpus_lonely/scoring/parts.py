@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ import pyarrow.parquet as pq
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
+from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.plan import Run, Shard
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
+_BATCH = 1024
+"""Footers that are asked for at a time."""
 
 
 @dataclass(frozen=True)
@@ -121,20 +124,24 @@ class Output:
         except (InputError, KeyError, TypeError):
             return None
 
-    def done(self, run: Run, shards: list[Shard]) -> dict[int, Counts]:
-        """The counts of the parts that stand already, by the index of their shard.
+    def done(self, run: Run, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Counts]]:
+        """Those of `shards` whose parts stand already, with their counts, in order.
 
-        A part that cannot be read, or is another shard's, is not done. Only footers are read.
+        A part that cannot be read, or is another shard's, is not done. Only footers are read, and
+        what is read is not kept: there may be a million of them.
         """
-        there = {entry.name for entry in self._parts()}
-        standing = [shard for shard in shards if shard.part in there]
+        there = Marks()
+        for part in self._parts():
+            there.add(int(part.stem.removeprefix("part-")))
+        if not there:
+            return
+        named = (shard for shard in shards if shard.index in there)
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(lambda shard: self.standing(run, shard), standing)
-            return {
-                shard.index: counts
-                for shard, counts in zip(standing, found, strict=True)
-                if counts is not None
-            }
+            while batch := list(islice(named, _BATCH)):
+                found = readers.map(lambda shard: self.standing(run, shard), batch)
+                for shard, counts in zip(batch, found, strict=True):
+                    if counts is not None:
+                        yield shard, counts
 
     def standing(self, run: Run, shard: Shard) -> Counts | None:
         """The counts of a shard whose part stands already; None when it does not."""
