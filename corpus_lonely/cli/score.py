@@ -163,10 +163,8 @@ def score(
 def _summary(report: "ScoreReport", out: Path) -> str:
     counts = report.counts
     if not counts.rows:
-        return f"{out}: nothing to do in this share."
-    where = (
-        str(out) if report.shards == report.parts else f"{out}, {report.shards} parts of this run"
-    )
+        return f"{out}: no part falls to this share."
+    some = f", {report.shards} of its {report.parts} parts" if report.shards < report.parts else ""
     cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
     if report.shards_before == report.shards:
         speed = "All of it was done before: nothing to do."
@@ -180,7 +178,7 @@ def _summary(report: "ScoreReport", out: Path) -> str:
             f"\nMemory ran out {times}; the batches were cut to {report.batch_tokens:,} tokens."
         )
     return (
-        f"{where}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
+        f"{out}{some}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
         f"{counts.error:,} failed; {cut}.\n{speed}"
     )
 

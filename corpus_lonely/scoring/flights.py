@@ -30,6 +30,8 @@ class Flight:
     """When a worker began it; None while it waits."""
     worker: str = ""
     """The one that began it first, or first again after one had died."""
+    begins: int = 0
+    """How often it was begun."""
 
 
 class Flights:
@@ -59,6 +61,7 @@ class Flights:
         if flight is None:
             return False
         again = flight.began is not None
+        flight.begins += 1
         if not again or len(flight.copies) == 1:
             flight.began, flight.worker = time.monotonic(), worker
         return again
@@ -88,6 +91,7 @@ class Flights:
         limit = max(_SLOW_AFTER_S, _SLOW_TIMES * median(self._durations))
         now = time.monotonic()
         for flight in list(self._by_index.values()):
-            single = len(flight.copies) == 1
-            if single and flight.began is not None and now - flight.began > limit:
+            # one whose worker died is no straggler: it may kill the next worker as well
+            once = len(flight.copies) == flight.begins == 1
+            if once and flight.began is not None and now - flight.began > limit:
                 yield flight

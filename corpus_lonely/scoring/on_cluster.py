@@ -13,7 +13,7 @@ from distributed import Future, KilledWorker, as_completed, get_worker
 
 from corpus_lonely.cluster import MAX_DEATHS, Cluster
 from corpus_lonely.errors import CorpusLonelyError, ScoringError
-from corpus_lonely.scoring.flights import Flights
+from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import (
     Abandoned,
@@ -76,11 +76,11 @@ class OnCluster:
         suspects: list[Shard] = []
         try:
             for outcome in self._hand_out(shards, task, heard, self._room):
-                if isinstance(outcome, ShardFailure) and outcome.died:
+                if isinstance(outcome, ShardFailure) and outcome.suspect:
                     suspects.append(outcome.shard)
                 else:
                     yield outcome
-            # Dask blames all that a dead worker had been given; alone, only the guilty one dies again
+            # Dask blames all that a dead worker had been given; alone, only the guilty die again
             self._retries += len(suspects)
             yield from self._hand_out(suspects, task, heard, lambda: 1)
         finally:
@@ -107,7 +107,7 @@ class OnCluster:
             if not isinstance(message, Future):
                 self._hear(message, heard)
             elif flight := self._flights.landed(message):
-                yield self._outcome(message, flight.shard)
+                yield self._outcome(message, flight)
                 self._cancel(flight.copies)
                 message.release()
 
@@ -160,7 +160,8 @@ class OnCluster:
         future.add_done_callback(self._inbox.put)
         self._flights.add(shard, future)
 
-    def _outcome(self, future: Future[Any], shard: Shard) -> Outcome:
+    def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
+        shard = flight.shard
         if future.status == "finished":
             outcome: Outcome = future.result()
             return outcome
@@ -173,7 +174,8 @@ class OnCluster:
         reason = f"its worker died {MAX_DEATHS} times; it may need more memory than there is"
         if broken := self._broken.pop(shard.index, None):
             reason = f"its worker's device failed {MAX_DEATHS} times ({broken})"
-        return ShardFailure(shard, reason, died=True)
+        # a shard that was at work each time is to blame, and one that waited at a worker may be not
+        return ShardFailure(shard, reason, suspect=flight.begins < MAX_DEATHS)
 
     def _look(self) -> None:
         """Sees now and then who is alive; ScoringError when the scheduler is gone."""

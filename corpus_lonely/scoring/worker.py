@@ -82,8 +82,8 @@ class ShardFailure:
     reason: str
     fatal: CorpusLonelyError | None = None
     """Set when every other shard would fail alike: a full disk, a model that has gone."""
-    died: bool = False
-    """Whether its worker died, again and again."""
+    suspect: bool = False
+    """Whether its worker died again and again, and it is not known whether for this shard."""
     broken: bool = False
     """Whether the device is of no more use to the process that tried."""
 

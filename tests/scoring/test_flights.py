@@ -68,7 +68,7 @@ def test_slow_is_what_takes_more_than_twice_the_median(clock: Clock) -> None:
     assert list(known.slow()) == []  # two copies are enough
 
 
-def test_nothing_is_slow_in_its_first_seconds_or_while_nobody_knows_what_is_usual(
+def test_nothing_is_slow_while_nobody_knows_what_is_usual_or_once_a_worker_died_of_it(
     clock: Clock,
 ) -> None:
     known = Flights()
@@ -81,6 +81,16 @@ def test_nothing_is_slow_in_its_first_seconds_or_while_nobody_knows_what_is_usua
     fly(known, clock, 3, 0.1)
     assert len(list(known.slow())) == 1
     known.begun(9, "b")  # its worker died, and another has begun it anew
+    clock.now += 100
+    assert list(known.slow()) == []
+
+
+def test_a_few_seconds_are_never_slow(clock: Clock) -> None:
+    known = Flights()
+    for index in range(3):
+        fly(known, clock, index, 0.1)
+    known.add(shard(9), copy())
+    known.begun(9, "a")
     clock.now += 4.9
     assert list(known.slow()) == []
     clock.now += 0.2
