@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,4 +66,16 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _fingerprint(folder: Path) -> str:
     names = [*_NEEDED, *(name for name in _DECISIVE if (folder / name).is_file())]
-    return files_sha256([folder / name for name in names])
+    paths = [folder / name for name in names]
+    return _sha256(tuple((path, *_identity(path)) for path in paths))
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+@lru_cache(maxsize=8)
+def _sha256(files: tuple[tuple[Path, int, int, int], ...]) -> str:
+    # half a second for a BERT, so once a process while nobody changes the files
+    return files_sha256([path for path, *_ in files])

@@ -4,11 +4,13 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ import pyarrow.parquet as pq
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.files import about_folder, output_error, read_json, write_json
+from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.plan import Run, Shard
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
+_BATCH = 1024
+"""Footers that are asked for at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,11 @@ class Output:
         return self.about / "scores.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps a second run out; the lock goes with the process, however that ends."""
+    def locked(self, shared: bool = False) -> Iterator[None]:
+        """Keeps a second run out; the lock goes with the process, however that ends.
+
+        shared: lets in others that share as well: the members of one run.
+        """
         lock = self.about / "lock"
         try:
             self.about.mkdir(parents=True, exist_ok=True)
@@ -79,7 +87,7 @@ class Output:
         except OSError as error:
             raise output_error(error, lock) from error
         try:
-            _take(descriptor, self.folder)
+            _take(descriptor, self.folder, shared)
             yield
         finally:
             os.close(descriptor)
@@ -92,7 +100,7 @@ class Output:
         parts = self._parts()
         if not parts:
             return None
-        runs = [self._described(), *(_run_of(part) for part in parts)]
+        runs = chain([self.described()], map(_run_of, parts))  # footers only where it is needed
         known = next((run for run in runs if run), None)
         if known is None:
             raise _foreign(parts[0])
@@ -109,26 +117,31 @@ class Output:
                 raise _foreign(entry)
         return entries
 
-    def _described(self) -> Run | None:
+    def described(self) -> Run | None:
+        """The run that the description tells; None when there is none that can be read."""
         try:
             return Run.from_dict(read_json(self.description)["run"])
         except (InputError, KeyError, TypeError):
             return None
 
-    def done(self, run: Run, shards: list[Shard]) -> dict[int, Counts]:
-        """The counts of the parts that stand already, by the index of their shard.
+    def done(self, run: Run, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Counts]]:
+        """Those of `shards` whose parts stand already, with their counts, in order.
 
-        A part that cannot be read, or is another shard's, is not done. Only footers are read.
+        A part that cannot be read, or is another shard's, is not done. Only footers are read, and
+        what is read is not kept: there may be a million of them.
         """
-        there = {entry.name for entry in self._parts()}
-        standing = [shard for shard in shards if shard.part in there]
+        there = Marks()
+        for part in self._parts():
+            there.add(int(part.stem.removeprefix("part-")))
+        if not there:
+            return
+        named = (shard for shard in shards if shard.index in there)
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(lambda shard: self.standing(run, shard), standing)
-            return {
-                shard.index: counts
-                for shard, counts in zip(standing, found, strict=True)
-                if counts is not None
-            }
+            while batch := list(islice(named, _BATCH)):
+                found = readers.map(lambda shard: self.standing(run, shard), batch)
+                for shard, counts in zip(batch, found, strict=True):
+                    if counts is not None:
+                        yield shard, counts
 
     def standing(self, run: Run, shard: Shard) -> Counts | None:
         """The counts of a shard whose part stands already; None when it does not."""
@@ -147,6 +160,37 @@ class Output:
         """Writes the description of the run; with `counts` once all is done."""
         totals = asdict(counts) if counts else None
         write_json(self.description, {**content, "totals": totals})
+
+    def count(self) -> int:
+        """How many parts there are, going by their names alone."""
+        return len(self._parts())
+
+    def totalled(self) -> bool:
+        """Whether the description tells the totals already."""
+        try:
+            return bool(read_json(self.description).get("totals"))
+        except (InputError, AttributeError):
+            return False
+
+    def claim(self, content: dict[str, Any]) -> Run:
+        """Describes the run if nobody has, and returns the one that the description tells.
+
+        Of several processes that begin together one wins, and the others hear what it decided.
+        """
+        unique = f"{socket.gethostname()}.{os.getpid()}"  # hosts may share this folder
+        candidate = self.description.with_name(f".{self.description.name}.{unique}.tmp")
+        write_json(candidate, {**content, "totals": None})
+        try:
+            os.link(candidate, self.description)  # fails where it exists, unlike a rename
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise output_error(error, self.description) from error
+        finally:
+            candidate.unlink(missing_ok=True)
+        if (run := self.described()) is None:
+            raise OutputError("is damaged", where=self.description, hint="Remove it")
+        return run
 
     def clean(self) -> None:
         """Removes what killed runs left in staging; only the holder of the lock may call it."""
@@ -177,9 +221,9 @@ def _foreign(entry: Path) -> OutputError:
     )
 
 
-def _take(descriptor: int, folder: Path) -> None:
+def _take(descriptor: int, folder: Path, shared: bool) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OutputError(
             "another run is writing there",

@@ -36,10 +36,27 @@ class Shard:
     @property
     def part(self) -> str:
         """The name of its part file."""
-        return f"part-{self.index:06d}.parquet"
+        return part_name(self.index)
 
     def __str__(self) -> str:
         return f"{self.part} (rows {self.start:,} to {self.stop:,} of {self.file.name})"
+
+
+def part_name(index: int) -> str:
+    """The name of the part of the shard with this index; names sort like their shards."""
+    return f"part-{index:06d}.parquet"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of several processes that share a run: its shards are `index`, `index + of`, and so on."""
+
+    index: int
+    of: int
+
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard is this process's to do."""
+        return shard.index % self.of == self.index
 
 
 @dataclass(frozen=True)
@@ -116,8 +133,13 @@ def default_shard_rows(rows: int, gpus: int) -> int:
     return min(largest, max(_SMALLEST_SHARD_ROWS, -(-rows // _SHARDS_OF_A_SMALL_INPUT)))
 
 
+def count_shards(posts: Posts, shard_rows: int) -> int:
+    """How many `cut_shards` will give."""
+    return sum(-(-file.rows // shard_rows) for file in posts.files)
+
+
 def cut_shards(posts: Posts, shard_rows: int) -> Iterator[Shard]:
-    """All shards, in the order of the input."""
+    """All shards, in the order of the input, each made when its turn comes."""
     index = 0
     for file in posts.files:
         for start in range(0, file.rows, shard_rows):

@@ -38,12 +38,12 @@ def output(tmp_path: Path) -> Output:
 
 
 def test_what_is_done_is_what_stands_whole_and_fits(output: Output) -> None:
-    assert output.done(RUN, SHARDS) == {}
+    assert list(output.done(RUN, SHARDS)) == []
     _write(output, SHARDS[0])
-    assert output.done(RUN, SHARDS) == {0: COUNTS}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS)]
     _write(output, SHARDS[1])
-    assert output.done(RUN, SHARDS) == {0: COUNTS, 1: COUNTS}
-    assert output.done(replace(RUN, precision="fp32"), SHARDS) == {}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS), (SHARDS[1], COUNTS)]
+    assert list(output.done(replace(RUN, precision="fp32"), SHARDS)) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "rows", "other shard"])
@@ -58,7 +58,7 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
         whole = path.read_bytes()
         path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
     assert output.begun() == RUN
-    assert output.done(RUN, SHARDS) == {0: COUNTS}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS)]
 
 
 def test_whose_folder_it_is(output: Output) -> None:
