@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, common
+from corpus_lonely.cli.options import FOLDER, PLACE, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from corpus_lonely.scoring.job import ScoreReport
+    from corpus_lonely.storage import Place
 
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -28,7 +29,12 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Posts: a Parquet file, a folder of them, a glob (quoted), or a URL such as s3://….",
 )
 @click.option("--model", type=FOLDER, required=True, help="A folder that `train` made.")
-@click.option("--out", type=FOLDER, required=True, help="Where the scores go, as Parquet.")
+@click.option(
+    "--out",
+    type=PLACE,
+    required=True,
+    help="Where the scores go, as Parquet: a folder, or a URL such as s3://….",
+)
 @click.option("--text-column", default="text", help="The column that holds the posts.")
 @click.option(
     "--keep",
@@ -100,7 +106,7 @@ def score(
     /,
     source: str,
     model: Path,
-    out: Path,
+    out: "Place",
     keep: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -121,7 +127,7 @@ def score(
     click.echo(_summary(report, out))
 
 
-def _summary(report: "ScoreReport", out: Path) -> str:
+def _summary(report: "ScoreReport", out: "Place") -> str:
     counts = report.counts
     cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
     if report.shards_before == report.shards:

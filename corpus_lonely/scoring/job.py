@@ -17,6 +17,7 @@ from corpus_lonely.scoring.inputs import Posts, find_posts, is_inside
 from corpus_lonely.scoring.parts import Counts, Output, total
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards, default_shard_rows
 from corpus_lonely.scoring.worker import Ready, ShardFailure, Task, versions
+from corpus_lonely.storage import Place
 from corpus_lonely.tables import SCORE_FACTS
 
 BATCH_TOKENS = 8192
@@ -33,7 +34,8 @@ class ScoreSettings:
     """A Parquet file, a folder, a glob, or a URL that fsspec knows."""
     model: Path
     """A folder that `corpus-lonely train` made."""
-    out: Path
+    out: Place
+    """A folder, or the address of one: `storage.place("s3://bucket/scores/")`."""
     text_column: str = "text"
     keep: tuple[str, ...] = ()
     """Columns of the input to carry along, besides `tables.PASSED_THROUGH`."""

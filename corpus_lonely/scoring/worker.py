@@ -1,7 +1,6 @@
 """A shard to a part: reads its rows, runs the engine, writes the file; runs in a worker's process."""
 
 import platform
-import socket
 import threading
 import time
 import traceback
@@ -28,6 +27,7 @@ from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.inputs import open_binary, verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.storage import Place
 
 if TYPE_CHECKING:
     from corpus_lonely.inference.engine import Engine, Scores
@@ -43,7 +43,7 @@ class Task:
 
     run: Run
     model: Path
-    out: Path
+    out: Place
     device: str
     threads: int | None
     """CPU threads of the process; None leaves torch's choice."""
@@ -154,9 +154,7 @@ def _score(shard: Shard, task: Task, told: Told | None) -> Counts:
         [*carried, *labels.columns],
         schema=tables.with_footer(schema, _facts(shard, task, scores, counts)),
     )
-    # hosts may share this folder, and process ids are unique on one host only
-    staging = Output(task.out).staging / socket.gethostname()
-    tables.write_parquet(part, task.out / shard.part, staging)
+    Output(task.out).write(shard, part)
     return counts
 
 

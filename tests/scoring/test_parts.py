@@ -20,6 +20,16 @@ SHARDS = [Shard(0, FILE, 0, 3), Shard(1, FILE, 3, 6)]
 COUNTS = Counts(rows=3, ok=2, empty=1, tokens=20)
 
 
+def local(output: Output) -> Path:
+    assert isinstance(output.folder, Path)
+    return output.folder
+
+
+def staging(output: Output) -> Path:
+    assert output.staging
+    return output.staging
+
+
 def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
     facts = {
         "fingerprint": run.fingerprint(shard),
@@ -27,7 +37,7 @@ def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
         "counts": asdict(COUNTS),
     }
     table = pa.table({"lonely": [0.5] * rows})
-    path = output.folder / shard.part
+    path = local(output) / shard.part
     tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
     return path
 
@@ -53,7 +63,7 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
     if damage == "rows":
         _write(output, SHARDS[1], rows=2)
     elif damage == "other shard":
-        path.write_bytes((output.folder / SHARDS[0].part).read_bytes())
+        path.write_bytes((local(output) / SHARDS[0].part).read_bytes())
     else:
         whole = path.read_bytes()
         path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
@@ -63,7 +73,7 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
 
 def test_whose_folder_it_is(output: Output) -> None:
     assert output.begun() is None
-    output.folder.mkdir()
+    local(output).mkdir()
     assert output.begun() is None
     _write(output, SHARDS[0])
     assert output.begun() == RUN  # told by a footer: the description may be lost
@@ -72,10 +82,10 @@ def test_whose_folder_it_is(output: Output) -> None:
 
 
 def test_a_foreign_file_keeps_us_out(output: Output) -> None:
-    output.folder.mkdir()
-    (output.folder / ".DS_Store").touch()
+    local(output).mkdir()
+    (local(output) / ".DS_Store").touch()
     assert output.begun() is None
-    (output.folder / "thesis.docx").touch()
+    (local(output) / "thesis.docx").touch()
     with pytest.raises(OutputError, match=r"scores: holds 'thesis.docx', which is no part"):
         output.begun()
     with pytest.raises(OutputError, match="thesis"):
@@ -83,7 +93,7 @@ def test_a_foreign_file_keeps_us_out(output: Output) -> None:
 
 
 def test_a_strangers_parquet_is_neither_taken_nor_removed(output: Output) -> None:
-    path = output.folder / "part-000000.parquet"
+    path = local(output) / "part-000000.parquet"
     tables.write_parquet(pa.table({"x": [1]}), path)
     with pytest.raises(OutputError, match="no part of scores"):
         output.begun()
@@ -93,7 +103,7 @@ def test_a_strangers_parquet_is_neither_taken_nor_removed(output: Output) -> Non
 
 
 def test_a_file_is_no_folder(output: Output) -> None:
-    output.folder.touch()
+    local(output).touch()
     with pytest.raises(OutputError, match="is a file, not a folder"):
         output.begun()
 
@@ -102,17 +112,17 @@ def test_clear_removes_parts_and_description(output: Output) -> None:
     _write(output, SHARDS[0])
     output.describe({"run": RUN.to_dict()})
     output.clear()
-    assert list(output.folder.iterdir()) == []
+    assert list(local(output).iterdir()) == []
     assert not output.description.exists()
 
 
 def test_clean_removes_what_a_killed_run_left(output: Output) -> None:
-    left = output.staging / "host" / ".part-000001.parquet.123.tmp"
+    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
     left.parent.mkdir(parents=True)
     left.touch()
     output.describe({"run": RUN.to_dict()})
     output.clean()
-    assert not output.staging.exists()
+    assert not staging(output).exists()
     assert output.description.exists()
 
 
