@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import atomic_path
+from corpus_lonely.seal import BLANK_SEAL, seal
 from corpus_lonely.storage import Place, RemotePath
 from corpus_lonely.taxonomy import Taxonomy, schema_file
 
@@ -24,6 +25,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "list<int32>": pa.list_(pa.int32()),
 }
 _FOOTER_KEY = b"corpus_lonely"
+_SEAL_KEY = "corpus_lonely_seal"
 _MAGIC = b"PAR1"
 _COMPRESSION = "zstd"
 _FOOTER_BYTES = 1 << 16
@@ -122,12 +124,16 @@ def _end_of(path: RemotePath) -> pa.BufferReader:
     return pa.BufferReader(_MAGIC + end[-length:])
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """The very bytes that `write_parquet` writes."""
+def sealed_bytes(table: pa.Table) -> bytes:
+    """A Parquet file with a seal in its footer, by which `seal.is_whole` tells any damage.
+
+    Parquet has sums of its own for pages, but none for the footer and its statistics.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression=_COMPRESSION)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    with pq.ParquetWriter(sink, table.schema, compression=_COMPRESSION) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SEAL_KEY: BLANK_SEAL})
+    return seal(sink.getvalue().to_pybytes())
 
 
 def write_parquet(table: pa.Table, path: Path, staging: Path | None = None) -> None:

@@ -16,9 +16,17 @@ import pyarrow as pa
 
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import about_folder, create_json, json_bytes, read_json, write_json
+from corpus_lonely.files import (
+    about_folder,
+    atomic_path,
+    create_json,
+    json_bytes,
+    read_json,
+    write_json,
+)
 from corpus_lonely.scoring.lock import file_lock
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.seal import is_whole
 from corpus_lonely.storage import Place, RemotePath, contents, is_file
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
@@ -127,7 +135,7 @@ class Output:
     def done(self, run: Run, shards: list[Shard]) -> dict[int, Counts]:
         """The counts of the parts that stand already, by the index of their shard.
 
-        A part that cannot be read, or is another shard's, is not done. Only footers are read.
+        A part that is damaged anywhere, or is another shard's, is not done.
         """
         there = {entry.name for entry in self._parts()}
         standing = [shard for shard in shards if shard.part in there]
@@ -140,9 +148,16 @@ class Output:
             }
 
     def standing(self, run: Run, shard: Shard) -> Counts | None:
-        """The counts of a shard whose part stands already; None when it does not."""
+        """The counts of a shard whose part stands whole already; None when it does not.
+
+        A file is read to its end, for a disk may have damaged it; a store sees to that itself, and
+        there only the footer is read.
+        """
+        part = self.folder / shard.part
         try:
-            facts, rows = tables.footer_and_rows(self.folder / shard.part)
+            if isinstance(part, Path) and not is_whole(part.read_bytes()):
+                return None
+            facts, rows = tables.footer_and_rows(part)
             if facts.get("fingerprint") != run.fingerprint(shard) or rows != shard.rows:
                 return None
             return Counts(**facts["counts"])
@@ -152,12 +167,14 @@ class Output:
     def write(self, shard: Shard, table: pa.Table) -> None:
         """Writes a shard's part, whole or not at all; OutputError or StorageError when it cannot be."""
         part = self.folder / shard.part
+        content = tables.sealed_bytes(table)
         if isinstance(part, RemotePath):
-            part.write_bytes(tables.parquet_bytes(table))
+            part.write_bytes(content)
             return
         # hosts may share this folder, and process ids are unique on one host only
         staging = self.staging / socket.gethostname() if self.staging else None
-        tables.write_parquet(table, part, staging)
+        with atomic_path(part, staging) as temporary:
+            temporary.write_bytes(content)
 
     def claim(self, content: dict[str, Any]) -> None:
         """Makes the folder the run's that `content` describes; OutputError when it is another's.

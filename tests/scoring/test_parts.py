@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely import tables
@@ -37,9 +38,8 @@ def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
         "counts": asdict(COUNTS),
     }
     table = pa.table({"lonely": [0.5] * rows})
-    path = local(output) / shard.part
-    tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
-    return path
+    output.write(shard, table.cast(tables.with_footer(table.schema, facts)))
+    return local(output) / shard.part
 
 
 @pytest.fixture
@@ -69,6 +69,27 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
         path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
     assert output.begun() == RUN
     assert output.done(RUN, SHARDS) == {0: COUNTS}
+
+
+def test_damage_to_any_byte_is_seen(output: Output) -> None:
+    path = _write(output, SHARDS[0])
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        assert output.standing(RUN, SHARDS[0]) is None, position
+    path.write_bytes(whole + b"\0")
+    assert output.standing(RUN, SHARDS[0]) is None
+    path.write_bytes(whole)
+    assert output.standing(RUN, SHARDS[0]) == COUNTS
+
+
+def test_a_part_without_a_seal_is_not_done(output: Output) -> None:
+    path = _write(output, SHARDS[0])
+    facts, table = tables.footer(path), pq.read_table(path)
+    tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
+    assert output.standing(RUN, SHARDS[0]) is None
 
 
 def test_whose_folder_it_is(output: Output) -> None:
