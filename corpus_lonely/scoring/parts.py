@@ -122,7 +122,7 @@ class Output:
     def _parts(self) -> list[Place]:
         entries = [entry for entry in contents(self.folder) if entry.name[0] != "."]
         for entry in entries:
-            if not _PART.fullmatch(entry.name) or not is_file(entry):
+            if not is_part(entry):
                 raise _foreign(entry)
         return entries
 
@@ -243,6 +243,11 @@ class Output:
                     raise _foreign(part)
             list(removers.map(lambda part: part.unlink(), parts))
         self.description.unlink(missing_ok=True)
+
+
+def is_part(entry: Place) -> bool:
+    """Whether an entry of the folder is a part, going by its name."""
+    return bool(_PART.fullmatch(entry.name)) and is_file(entry)
 
 
 def _run_of(part: Place) -> Run | None:

@@ -36,10 +36,15 @@ class Shard:
     @property
     def part(self) -> str:
         """The name of its part file."""
-        return f"part-{self.index:06d}.parquet"
+        return part_name(self.index)
 
     def __str__(self) -> str:
         return f"{self.part} (rows {self.start:,} to {self.stop:,} of {self.file.name})"
+
+
+def part_name(index: int) -> str:
+    """The name of the part of the shard with this index; names sort like their shards."""
+    return f"part-{index:06d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ class Run:
     """
 
     model: str
-    """Fingerprint of the model folder."""
+    """Fingerprint of the model folder: config, weights and tokenizer."""
+    tokenizer: str
+    """Fingerprint of its tokenizer alone."""
     taxonomy: str
     """Fingerprint of the label hierarchy."""
     input: str
@@ -94,6 +101,7 @@ class Run:
 _OPTIONS = {"text_column", "max_tokens", "batch_tokens", "precision", "shard_rows"}
 _TITLES = {
     "model": "another model",
+    "tokenizer": "another tokenizer",
     "input": "another input",
     "taxonomy": "another taxonomy",
     "numerics_version": "another version of the engine",

@@ -152,7 +152,9 @@ def _score(shard: Shard, task: Task, told: Told | None) -> Counts:
     schema = tables.scores_schema(scores.taxonomy, task.carried)
     part = pa.Table.from_arrays(
         [*carried, *labels.columns],
-        schema=tables.with_footer(schema, _facts(shard, task, scores, counts)),
+        schema=tables.with_footer(
+            schema, _facts(shard, task, scores, counts, engine.settings.device)
+        ),
     )
     Output(task.out).write(shard, part)
     return counts
@@ -265,7 +267,9 @@ def _carried(rows: pa.Table, shard: Shard, task: Task) -> list[pa.ChunkedArray |
     ]
 
 
-def _facts(shard: Shard, task: Task, scores: "Scores", counts: Counts) -> dict[str, Any]:
+def _facts(
+    shard: Shard, task: Task, scores: "Scores", counts: Counts, device: str
+) -> dict[str, Any]:
     """What the footer of a part tells: nothing that differs between two equal runs."""
     return {
         "kind": "scores",
@@ -282,6 +286,7 @@ def _facts(shard: Shard, task: Task, scores: "Scores", counts: Counts) -> dict[s
         },
         "taxonomy": scores.taxonomy.to_dict(),
         "versions": versions(),
+        "device": device.partition(":")[0],  # which of several computed is not told
         "counts": asdict(counts),
     }
 
