@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import about_folder, create_json, json_bytes, read_json, write_json
+from corpus_lonely.files import create_json, json_bytes, read_json, write_json
 from corpus_lonely.scoring.lock import file_lock
 from corpus_lonely.scoring.plan import Run, Shard
-from corpus_lonely.storage import Place, RemotePath, contents, is_file
+from corpus_lonely.storage import Place, RemotePath, about_place, contents, is_file
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
@@ -66,9 +66,7 @@ class Output:
     @property
     def about(self) -> Place:
         """Everything but data: the description of the run, temporary files."""
-        if isinstance(self.folder, RemotePath):
-            return self.folder.with_name(f"{self.folder.name}.about")
-        return about_folder(self.folder)
+        return about_place(self.folder)
 
     @property
     def staging(self) -> Path | None:
