@@ -167,6 +167,20 @@ def is_file(entry: Place) -> bool:
     return not entry.url.endswith("/") if isinstance(entry, RemotePath) else entry.is_file()
 
 
+def remove(entries: Sequence[Place]) -> None:
+    """Removes files of one folder; those of a store by the thousand, where it can."""
+    remote = [entry for entry in entries if isinstance(entry, RemotePath)]
+    for entry in entries:
+        if isinstance(entry, Path):
+            entry.unlink()
+    if remote:
+        with _asking(remote[0].parent) as (system, path):
+            system.rm([f"{path.rstrip('/')}/{entry.name}" for entry in remote])
+        left = {entry.name for entry in remote[0].parent.listed()}
+        if kept := [entry for entry in remote if entry.name in left]:  # s3fs tells no other way
+            raise OutputError("could not be removed", where=kept[0])
+
+
 def about_place(folder: Place) -> Place:
     """What `files.about_folder` tells, of any place."""
     if isinstance(folder, RemotePath):

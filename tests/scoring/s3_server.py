@@ -27,6 +27,7 @@ class Fault:
     status: str
     """The line of the answer, or `stall`: half of the body is read, and no answer comes."""
     code: str = ""
+    body: str = "<Error><Code>{code}</Code><Message>{code}, says S3</Message></Error>"
     times: int = 1_000_000
 
     def fits(self, environ: Environ) -> bool:
@@ -74,8 +75,7 @@ class Server:
             return []
         environ["wsgi.input"].read(length)
         start(fault.status, [("Content-Type", "application/xml")])
-        told = f"<Error><Code>{fault.code}</Code><Message>{fault.code}, says S3</Message></Error>"
-        return [told.encode()]
+        return [fault.body.format(code=fault.code).encode()]
 
 
 def end_with_parent() -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.storage import RemotePath, place
+from tests.command_lines import commands_in, fenced, parsed
 from tests.scoring import test_job
 from tests.scoring.test_job import HERE, Heard
 from tests.scoring.test_plan import RUN
@@ -155,6 +157,17 @@ def test_from_s3_to_s3_gives_the_bytes_of_a_local_run(
     assert told == {key: value for key, value in told_near.items() if key != "input"}
 
 
+def test_a_part_takes_few_requests(store: Store, posts: Path, model: Path) -> None:
+    run(str(posts), model, f"{store.url}/scores")
+    of_parts = [r["method"] for r in store.asked() if r["path"].endswith(".parquet")]
+    assert of_parts.count("PUT") == 4
+    assert len(of_parts) <= 3 * 4
+    run(str(posts), model, f"{store.url}/scores")
+    again = store.asked()
+    assert len([r for r in again if r["path"].endswith(".parquet")]) == 2 * 4
+    assert len(again) < 2 * 4 + 8
+
+
 @pytest.mark.parametrize("address", ["memory://{}/scores", "file://{}/scores"])
 def test_other_urls_go_the_same_way(
     posts: Path, model: Path, near: dict[str, bytes], tmp_path: Path, address: str
@@ -202,6 +215,19 @@ def test_another_model_is_refused_and_can_overwrite(
     run(str(posts), other_model, out, overwrite=True)
     test_job.run(posts, other_model, tmp_path / "other")
     assert store.contents() == test_job.contents(tmp_path / "other")
+
+
+def test_what_cannot_be_removed_is_told(store: Store) -> None:
+    output = Output(place(f"{store.url}/scores"))
+    output.write(SHARDS[0], part(SHARDS[0]))
+    kept = "<Key>scores/part-000000.parquet</Key><Code>{code}</Code><Message>No.</Message>"
+    refused = {"status": "200 OK", "body": f"<DeleteResult><Error>{kept}</Error></DeleteResult>"}
+    store.fail({"method": "POST", "holds": store.bucket, "code": "AccessDenied", **refused})
+    with pytest.raises(OutputError, match=r"part-000000\.parquet: could not be removed"):
+        output.clear()
+    store.fail()
+    output.clear()
+    assert store.keys() == []
 
 
 def test_a_claim_without_parts_keeps_others_out_and_can_be_overwritten(
@@ -278,6 +304,17 @@ def test_of_runs_that_differ_one_gets_the_folder(store: Store, tmp_path: Path, w
     assert described["by"] == str(winners[0])
     for status, told in ended:
         assert not status or f"scores: was begun with --max-tokens {winners[0]}, not " in told
+
+
+def test_of_many_that_create_an_object_at_once_one_does(store: Store) -> None:
+    for number in range(5):
+        wanted = place(f"{store.url}/claims/{number}")
+        assert isinstance(wanted, RemotePath)
+        contents = [str(by).encode() for by in range(8)]
+        with ThreadPoolExecutor(8) as threads:
+            created = list(threads.map(wanted.create, contents))
+        assert created.count(True) == 1
+        assert wanted.read_bytes() == contents[created.index(True)]
 
 
 @pytest.mark.slow
@@ -565,6 +602,13 @@ def test_a_study_of_scores_on_s3_says_what_one_of_local_ones_does(
     result = CliRunner().invoke(main, ["study", "--scores", f"{store.url}/scores", *arguments])
     assert result.stdout != told[0]
     assert "Scoring has not ended" in result.stdout
+
+
+def test_the_commands_of_the_page_parse() -> None:
+    blocks = fenced((ROOT / "docs" / "storage.md").read_text("utf-8"), "bash")
+    contexts = [parsed(words) for block in blocks for words in commands_in(block)]
+    assert [context.info_name for context in contexts] == ["score", "study"]
+    assert contexts[0].params["out"] == RemotePath("s3://my-bucket/scores")
 
 
 def test_addresses() -> None:
