@@ -1,5 +1,6 @@
 """Places to write to: a path on this machine, or an address in a store that fsspec knows (`s3://…`)."""
 
+import glob
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, Self
 import fsspec
 
 from corpus_lonely.errors import CorpusLonelyError, OutputError, SettingsError, StorageError
+from corpus_lonely.files import about_folder
 from corpus_lonely.store_errors import StoreTrouble
 
 _WAITS_S = (1.0, 4.0, 15.0, 60.0)
@@ -56,12 +58,12 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Whether there is such an object, or any below it."""
-        with _asking(self) as (system, path):
+        with _asking(self, "read") as (system, path):
             return bool(system.exists(path))
 
     def listed(self) -> list[Self]:
         """What stands in it, unsorted; nothing when there is no such folder."""
-        with _asking(self) as (system, path):
+        with _asking(self, "read") as (system, path):
             try:
                 entries = system.ls(path, detail=True)
             except FileNotFoundError as error:
@@ -73,7 +75,7 @@ class RemotePath:
 
     def read_bytes(self) -> bytes:
         """The whole object; FileNotFoundError when there is none."""
-        with _asking(self) as (system, path), _absent(self):
+        with _asking(self, "read") as (system, path), _absent(self):
             content: bytes = system.cat_file(path)
             return content
 
@@ -83,7 +85,7 @@ class RemotePath:
 
     def tail(self, size: int) -> bytes:
         """The last bytes of an object, and no others; FileNotFoundError when there is none."""
-        with _asking(self) as (system, path), _absent(self):
+        with _asking(self, "read") as (system, path), _absent(self):
             content: bytes = system.tail(path, size)
             return content
 
@@ -165,6 +167,41 @@ def is_file(entry: Place) -> bool:
     return not entry.url.endswith("/") if isinstance(entry, RemotePath) else entry.is_file()
 
 
+def remove(entries: Sequence[Place]) -> None:
+    """Removes files of one folder; those of a store by the thousand, where it can."""
+    remote = [entry for entry in entries if isinstance(entry, RemotePath)]
+    for entry in entries:
+        if isinstance(entry, Path):
+            entry.unlink()
+    if remote:
+        with _asking(remote[0].parent) as (system, path):
+            system.rm([f"{path.rstrip('/')}/{entry.name}" for entry in remote])
+        left = {entry.name for entry in remote[0].parent.listed()}
+        if kept := [entry for entry in remote if entry.name in left]:  # s3fs tells no other way
+            raise OutputError("could not be removed", where=kept[0])
+
+
+def about_place(folder: Place) -> Place:
+    """What `files.about_folder` tells, of any place."""
+    if isinstance(folder, RemotePath):
+        return folder.with_name(f"{folder.name.rstrip('/')}.about")
+    return about_folder(folder)
+
+
+def remote_files(address: RemotePath, suffix: str) -> list[RemotePath]:
+    """The objects behind an address, sorted: itself, those below it, or those that a glob fits.
+
+    Of the latter two those that end in `suffix` and are not hidden.
+    """
+    with _asking(address, "read") as (system, path):
+        matches = system.glob(path) if glob.has_magic(path) else [path.rstrip("/")]
+        if matches == [path] and system.isfile(path):
+            return [address]
+        paths = {found for match in matches for found in system.find(match)}
+        plain = [found for found in paths if found.endswith(suffix) and "/." not in found]
+        return [RemotePath(system.unstrip_protocol(found)) for found in sorted(plain)]
+
+
 def _entry(entry: dict[str, Any], folder: str) -> str:
     """The name of what was listed, empty for the folder itself; folders end in `/`."""
     name = str(entry["name"]).strip("/")
@@ -173,7 +210,7 @@ def _entry(entry: dict[str, Any], folder: str) -> str:
 
 
 @contextmanager
-def _asking(place: RemotePath) -> Iterator[tuple[Any, str]]:
+def _asking(place: RemotePath, to_be: str = "written") -> Iterator[tuple[Any, str]]:
     """The file system and the path in it; what it raises within the block becomes one of our errors."""
     try:
         system, path = fsspec.core.url_to_fs(place.url, use_listings_cache=False)
@@ -182,7 +219,7 @@ def _asking(place: RemotePath) -> Iterator[tuple[Any, str]]:
     except (CorpusLonelyError, _AbsentError):
         raise
     except Exception as error:  # each store's library raises what it likes
-        raise StoreTrouble(error).told(str(place)) from error
+        raise StoreTrouble(error).told(str(place), OutputError, f"cannot be {to_be}") from error
 
 
 class _AbsentError(FileNotFoundError):

@@ -63,7 +63,7 @@ class StoreTrouble:
 
         otherwise: what went wrong, where nothing better is known.
         """
-        reason = first_line(self.error)
+        reason = getattr(self.error, "strerror", None) or first_line(self.error)
         if isinstance(self.error, ImportError):
             what, hint = "needs a package that is not installed", _install(where, reason)
         elif any("Credentials" in name for name in self._kinds):

@@ -16,18 +16,11 @@ import pyarrow as pa
 
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import (
-    about_folder,
-    atomic_path,
-    create_json,
-    json_bytes,
-    read_json,
-    write_json,
-)
+from corpus_lonely.files import atomic_path, create_json, json_bytes, read_json, write_json
 from corpus_lonely.scoring.lock import file_lock
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.seal import is_whole
-from corpus_lonely.storage import Place, RemotePath, contents, is_file
+from corpus_lonely.storage import Place, RemotePath, about_place, contents, is_file, remove
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
@@ -74,9 +67,7 @@ class Output:
     @property
     def about(self) -> Place:
         """Everything but data: the description of the run, temporary files."""
-        if isinstance(self.folder, RemotePath):
-            return self.folder.with_name(f"{self.folder.name}.about")
-        return about_folder(self.folder)
+        return about_place(self.folder)
 
     @property
     def staging(self) -> Path | None:
@@ -235,13 +226,12 @@ class Output:
     def clear(self) -> None:
         """Removes all parts and the description, for a new start."""
         parts = self._parts()
-        described = self.description.exists()
-        with ThreadPoolExecutor(_READERS) as removers:
-            runs = list(removers.map(_run_of, parts))
-            for part, run in zip(parts, runs, strict=True):
-                if run is None and not described:
-                    raise _foreign(part)
-            list(removers.map(lambda part: part.unlink(), parts))
+        if not self.description.exists():
+            with ThreadPoolExecutor(_READERS) as readers:
+                for part, run in zip(parts, readers.map(_run_of, parts), strict=True):
+                    if run is None:
+                        raise _foreign(part)
+        remove(parts)
         self.description.unlink(missing_ok=True)
 
 

@@ -1,7 +1,13 @@
 """The output folder: whose it is, what is done, what is cleaned."""
 
+import errno
+import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +17,7 @@ import pytest
 
 from corpus_lonely import tables
 from corpus_lonely.errors import OutputError
+from corpus_lonely.scoring import lock, parts
 from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.parts import Counts, Output, total
 from corpus_lonely.scoring.plan import Run, Shard
@@ -164,6 +171,110 @@ def test_the_lock_of_a_killed_run_is_gone(output: Output) -> None:
     assert ended.returncode == -9
     with output.locked():
         pass
+
+
+_MEMBER = (
+    "import sys; from pathlib import Path; from corpus_lonely.scoring.parts import Output\n"
+    "with Output(Path(sys.argv[1])).locked(shared=True): print('in', flush=True); input()"
+)
+
+
+@contextmanager
+def member(output: Output) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that shares the folder until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MEMBER, str(output.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.communicate("\n", timeout=10)
+
+
+def test_members_share_a_folder_that_whole_runs_do_not(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE_S", 0.2)
+    refused = pytest.raises(OutputError, match="another run is writing there")
+    with member(output), output.locked(shared=True):
+        pass
+    with member(output), refused, output.locked():
+        pass
+    with output.locked(), refused, Output(output.folder).locked(shared=True):
+        pass
+    with member(output) as killed:
+        killed.kill()
+        killed.wait()
+        with output.locked():
+            pass
+
+
+def test_a_member_waits_for_one_that_cleans_up(output: Output) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor() as threads, output.locked():
+        waiting = threads.submit(_share, output)
+        time.sleep(0.3)
+        assert not waiting.done()
+    assert waiting.result() - began >= 0.3
+
+
+def _share(output: Output) -> float:
+    with Output(output.folder).locked(shared=True):
+        return time.monotonic()
+
+
+def test_what_members_left_is_removed_by_the_last_to_leave(output: Output) -> None:
+    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with member(output):
+        with output.locked(shared=True):
+            output.clean()
+            assert left.exists()  # the other may be writing it
+        assert left.exists()
+    assert not left.exists()
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with output.locked():
+        output.clean()
+        assert not left.exists()
+
+
+def test_members_claim_a_folder_or_agree(output: Output) -> None:
+    content = {"kind": "scores", "run": RUN.to_dict()}
+    output.claim({**content, "by": "first"})
+    output.claim({**content, "by": "second"})
+    described = json.loads(output.description.read_text("utf-8"))
+    assert described == {**content, "by": "first", "totals": None}
+    with pytest.raises(
+        OutputError, match=r"scores: was begun with --max-tokens 512, not 8\. Choose"
+    ):
+        output.claim({**content, "run": replace(RUN, max_tokens=8).to_dict()})
+    beside = local(output).with_name("scores.about")
+    assert [path.name for path in beside.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_links_can_be_claimed_too(
+    output: Output, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_links(_path: Path, _target: Path) -> None:
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    test_members_claim_a_folder_or_agree(output)
+
+
+def test_a_spoilt_description_is_replaced(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_BETWEEN_LOOKS_S", 0.001)
+    output.claim({"run": RUN.to_dict()})
+    whole = output.description.read_bytes()
+    local(output).with_name("scores.about").joinpath("scores.json").write_bytes(whole[:20])
+    output.claim({"run": RUN.to_dict()})
+    assert output.description.read_bytes() == whole
 
 
 def test_counts_add_up() -> None:
