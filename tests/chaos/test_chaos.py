@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from corpus_lonely.scoring.describe import inspect_scores
 from tests.chaos.schedule import Disturbance, Schedule, draw
-from tests.chaos.stage import PARTS, Stage, small_disk
+from tests.chaos.stage import PARTS, ROWS_OF_A_PART, Stage, small_disk
 from tests.scoring.test_job import contents
 
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
@@ -40,6 +41,9 @@ def _compare(stage: Stage, posts: Path, undisturbed: Path) -> None:
     assert sorted(entry.name for entry in about.iterdir()) == ["lock", "scores.json"]
     told = undisturbed.with_name("scores.about") / "scores.json"
     assert (about / "scores.json").read_bytes() == told.read_bytes()
+    description = inspect_scores(stage.out).description
+    assert description.complete, description.bad
+    assert description.counts.rows == PARTS * ROWS_OF_A_PART
     # what both might have wrong: rows lost, or there twice
     scored = [pq.read_table(part, columns=["post_id"])["post_id"] for part in stage.parts()]
     ids = [post for column in scored for post in column.to_pylist()]

@@ -74,11 +74,11 @@ def test_what_a_whole_folder_tells(scores: Path, made: Path, model: Path) -> Non
     rows = pl.read_parquet(scores)
     assert description.counts == Counts(
         rows=1000,
-        ok=rows["lonely"].is_not_null().sum(),
+        ok=int(rows["lonely"].is_not_null().sum()),
         empty=20,
         error=0,
-        truncated=rows["truncated"].sum(),
-        tokens=rows["num_tokens"].sum(),
+        truncated=int(rows["truncated"].sum()),
+        tokens=int(rows["num_tokens"].sum()),
     )
     names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
     assert sorted(path.name for path in model.iterdir()) == names

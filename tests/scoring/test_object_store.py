@@ -381,7 +381,7 @@ def test_what_others_did_meanwhile_is_seen(store: Store) -> None:
     output = Output(place(f"{store.url}/scores"))
     output.write(SHARDS[0], part(SHARDS[0]))
     assert set(output.done(RUN, SHARDS)) == {0}
-    store.put("scores/part-000001.parquet", tables.parquet_bytes(part(SHARDS[1])))
+    store.put("scores/part-000001.parquet", tables.sealed_bytes(part(SHARDS[1])))
     assert set(output.done(RUN, SHARDS)) == {0, 1}
     store.delete("scores/part-000000.parquet")
     assert set(output.done(RUN, SHARDS)) == {1}
