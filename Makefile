@@ -11,7 +11,7 @@ READY := $(VENV)/.ready$(if $(PIP_ARGS),-$(firstword $(shell printf '%s' '$(PIP_
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types layers docs clean
+.PHONY: help setup demo test test-chaos check lint format types layers docs clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,8 +32,14 @@ demo: setup  ## Run the whole pipeline on synthetic posts (about five minutes)
 test: setup  ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# The number of a schedule is its seed: make test-chaos SCHEDULES=1 FIRST=17 repeats the one
+FIRST ?= 0
+SCHEDULES ?= 50
+test-chaos: setup  ## Kill, stop and damage runs at random, and compare with an undisturbed one
+	CHAOS_FIRST=$(FIRST) CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos -m chaos -v
+
 check: setup lint types layers docs  ## What every commit passes: format, lint, types, layers, docs, fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow and not chaos"
 
 lint:
 	$(BIN)/ruff format --check .

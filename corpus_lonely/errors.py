@@ -7,26 +7,23 @@ CorpusLonelyError            exit status 1
 │   ├── LabelsError          a labelled data set without the columns or votes that training needs
 │   └── ModelError           a folder that is no model, or a model of another kind
 ├── OutputError              the output cannot be written: a conflict, a full disk, no permission
+├── StorageError             a store such as S3 that does not answer now, and may later
 ├── ScoringError             shards that could not be scored, by name
 └── SettingsError            a setting that breaks a rule (exit status 2)
 """
-
-from os import PathLike
 
 
 class CorpusLonelyError(Exception):
     """Anything this package refuses to do, told in one line.
 
     what: the rule that is broken, with the value that breaks it.
-    where: the file, folder or key concerned, if there is one.
+    where: the file, folder, URL or key concerned, if there is one.
     hint: what to do about it.
     """
 
     exit_status = 1
 
-    def __init__(
-        self, what: str, *, where: str | PathLike[str] | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
@@ -75,6 +72,10 @@ class ModelError(InputError):
 
 class OutputError(CorpusLonelyError):
     """The output cannot be written: a conflict with what is there, a full disk, no permission."""
+
+
+class StorageError(CorpusLonelyError):
+    """A store such as S3 does not answer, though it was asked again and again; it may later."""
 
 
 class ScoringError(CorpusLonelyError):

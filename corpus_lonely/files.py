@@ -4,12 +4,16 @@ import errno
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from corpus_lonely.errors import InputError, OutputError
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
+"""What a file system without hard links says."""
 
 
 def about_folder(out: str | os.PathLike[str]) -> Path:
@@ -81,10 +85,55 @@ def files_sha256(paths: Iterable[Path]) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_bytes(json_bytes(content))
 
 
-def read_json(path: Path) -> Any:
+def json_bytes(content: Any) -> bytes:
+    """Indented JSON, as `write_json` writes it."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def create_json(path: Path, content: Any) -> bool:
+    """Writes JSON whole if there is no such file; tells whether it did. Of several, one succeeds."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")  # hosts may share the folder
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(json_bytes(content))
+            sync(draft)
+            return _link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _link(draft: Path, path: Path) -> bool:
+    """Gives a file its name, if no other has it."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:  # whoever reads it half written has to look again
+            with path.open("xb") as file:
+                file.write(draft.read_bytes())
+        except FileExistsError:
+            return False
+    sync(path.parent)
+    return True
+
+
+class Readable(Protocol):
+    """What has text: a path on this machine or in a store."""
+
+    def read_text(self, encoding: str) -> str:
+        """The whole text; FileNotFoundError when there is none."""
+
+
+def read_json(path: Readable) -> Any:
     """The content of a JSON file; InputError when it is not there or is no JSON."""
     try:
         return json.loads(path.read_text("utf-8"))

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import atomic_path
+from corpus_lonely.seal import BLANK_SEAL, seal
+from corpus_lonely.storage import Place, RemotePath
 from corpus_lonely.taxonomy import Taxonomy, schema_file
 
 _ARROW_TYPES: dict[str, pa.DataType] = {
@@ -23,6 +25,11 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "list<int32>": pa.list_(pa.int32()),
 }
 _FOOTER_KEY = b"corpus_lonely"
+_SEAL_KEY = "corpus_lonely_seal"
+_MAGIC = b"PAR1"
+_COMPRESSION = "zstd"
+_FOOTER_BYTES = 1 << 16
+"""Several times the footer of a part of scores."""
 PASSED_THROUGH = ("post_id", "kind", "subreddit", "author", "created_at")
 """Columns of the input that scores carry along, where the input has them."""
 SCORE_FACTS = ("status", "num_tokens", "truncated")
@@ -89,17 +96,47 @@ def with_footer(schema: pa.Schema, facts: Mapping[str, Any]) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), _FOOTER_KEY: packed})
 
 
-def footer(path: str | Path) -> dict[str, Any]:
+def footer(path: str | Place) -> dict[str, Any]:
     """The facts in a Parquet file's footer, empty when it was not written by this package."""
+    return footer_and_rows(path)[0]
+
+
+def footer_and_rows(path: str | Place) -> tuple[dict[str, Any], int]:
+    """The facts in a Parquet file's footer, and its number of rows; nothing else of it is read."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        source = _end_of(path) if isinstance(path, RemotePath) else path
+        with pq.ParquetFile(source) as file:
+            metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"is not readable as Parquet ({error})", where=path) from error
     facts: dict[str, Any] = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
-    return facts
+    return facts, rows
+
+
+def _end_of(path: RemotePath) -> pa.BufferReader:
+    """As much of a Parquet file as its footer can be read from, nearly always by one request."""
+    end = path.tail(_FOOTER_BYTES)
+    if len(end) < 12 or end[-4:] != _MAGIC:
+        raise pa.ArrowInvalid("its end is missing: cut short, or no Parquet file")
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    if length > len(end):
+        end = path.tail(length)
+    return pa.BufferReader(_MAGIC + end[-length:])
+
+
+def sealed_bytes(table: pa.Table) -> bytes:
+    """A Parquet file with a seal in its footer, by which `seal.is_whole` tells any damage.
+
+    Parquet has sums of its own for pages, but none for the footer and its statistics.
+    """
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression=_COMPRESSION) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SEAL_KEY: BLANK_SEAL})
+    return seal(sink.getvalue().to_pybytes())
 
 
 def write_parquet(table: pa.Table, path: Path, staging: Path | None = None) -> None:
     """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
     with atomic_path(path, staging) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression=_COMPRESSION)

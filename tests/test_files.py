@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, TruncatedFileError
-from corpus_lonely.files import about_folder, atomic_path, output_error, read_json, write_json
+from corpus_lonely.files import (
+    about_folder,
+    atomic_path,
+    create_json,
+    output_error,
+    read_json,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -65,6 +72,16 @@ def test_json_round_trip_and_its_errors(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(InputError, match="is not readable as JSON"):
         read_json(tmp_path / "c.json")
+
+
+def test_json_is_created_once(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    assert create_json(path, {"by": 1})
+    assert not create_json(path, {"by": 2})
+    assert read_json(path) == {"by": 1}
+    assert names(path.parent) == ["a.json"]
+    with pytest.raises(OutputError, match="cannot be written"):
+        create_json(path / "b.json", {})
 
 
 def test_errors_survive_a_process_border() -> None:

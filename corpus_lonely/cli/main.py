@@ -9,6 +9,7 @@ import click
 
 from corpus_lonely import __version__
 from corpus_lonely.cli.demo import demo
+from corpus_lonely.cli.describe import describe
 from corpus_lonely.cli.evaluate import evaluate
 from corpus_lonely.cli.ingest import ingest
 from corpus_lonely.cli.score import score
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, ingest, train, evaluate, score, study):
+for _command in (demo, ingest, train, evaluate, score, describe, study):
     main.add_command(_command)

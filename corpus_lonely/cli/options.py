@@ -4,9 +4,12 @@ import tomllib
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from corpus_lonely.storage import Place
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,6 +38,24 @@ class _Day(click.ParamType[date]):
 
 
 DAY = _Day()
+
+
+class _Place(click.ParamType["Place"]):
+    """A folder on this machine, or the address of one in a store."""
+
+    name = "folder or url"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Place":
+        from corpus_lonely.storage import place
+
+        if "://" not in str(value):
+            value = FOLDER.convert(value, param, ctx)
+        return place(value)
+
+
+PLACE = _Place()
 
 
 def common(command: Command) -> Command:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FILE, FOLDER, common
+from corpus_lonely.cli.options import FILE, FOLDER, PLACE, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from corpus_lonely.scoring.job import ScoreReport
+    from corpus_lonely.storage import Place
 
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -42,7 +43,12 @@ class _Remembered(click.Command):
     help="Posts: a Parquet file, a folder of them, a glob (quoted), or a URL such as s3://….",
 )
 @click.option("--model", type=FOLDER, required=True, help="A folder that `train` made.")
-@click.option("--out", type=FOLDER, required=True, help="Where the scores go, as Parquet.")
+@click.option(
+    "--out",
+    type=PLACE,
+    required=True,
+    help="Where the scores go, as Parquet: a folder, or a URL such as s3://….",
+)
 @click.option("--text-column", default="text", help="The column that holds the posts.")
 @click.option(
     "--keep",
@@ -138,7 +144,7 @@ def score(
     /,
     source: str,
     model: Path,
-    out: Path,
+    out: "Place",
     keep: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -160,7 +166,7 @@ def score(
     click.echo(_following(context, report, out))
 
 
-def _summary(report: "ScoreReport", out: Path) -> str:
+def _summary(report: "ScoreReport", out: "Place") -> str:
     counts = report.counts
     if not counts.rows:
         return f"{out}: no part falls to this share."
@@ -183,7 +189,7 @@ def _summary(report: "ScoreReport", out: Path) -> str:
     )
 
 
-def _following(context: click.Context, report: "ScoreReport", out: Path) -> str:
+def _following(context: click.Context, report: "ScoreReport", out: "Place") -> str:
     """What to do next: study the scores, or see that the other shares are there."""
     if report.standing == report.parts:
         return f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"

@@ -1,6 +1,7 @@
 """What a model folder says of itself, read without torch: is it one of ours, and which."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,8 @@ from corpus_lonely.taxonomy import Taxonomy
 
 NUMERICS_VERSION = 2
 """Raised whenever the same text, model and settings may get other scores than before."""
-_NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
+_TOKENIZER = ("tokenizer.json",)
+_NEEDED = ("config.json", "model.safetensors", *_TOKENIZER)
 # transformers rebuilds some tokenizers from these, whatever tokenizer.json says
 _DECISIVE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
@@ -23,6 +25,8 @@ class ModelFacts:
 
     fingerprint: str
     """SHA-256 over config, weights and tokenizer, in hex: equal folders score alike."""
+    tokenizer: str
+    """SHA-256 over the tokenizer's files alone: equal tokenizers cut texts alike."""
     taxonomy: Taxonomy
     max_tokens: int
     """Tokens kept per post in training."""
@@ -43,7 +47,12 @@ def model_facts(folder: str | Path) -> ModelFacts:
     config = _config(folder)
     try:
         taxonomy = Taxonomy.from_dict(config["taxonomy"])
-        return ModelFacts(_fingerprint(folder), taxonomy, int(config["max_tokens"]))
+        return ModelFacts(
+            fingerprint=_fingerprint(folder, _NEEDED),
+            tokenizer=_fingerprint(folder, _TOKENIZER),
+            taxonomy=taxonomy,
+            max_tokens=int(config["max_tokens"]),
+        )
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"its config.json is damaged ({error})", where=folder) from error
 
@@ -64,8 +73,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _fingerprint(folder: Path) -> str:
-    names = [*_NEEDED, *(name for name in _DECISIVE if (folder / name).is_file())]
+def _fingerprint(folder: Path, needed: Sequence[str]) -> str:
+    names = [*needed, *(name for name in _DECISIVE if (folder / name).is_file())]
     paths = [folder / name for name in names]
     return _sha256(tuple((path, *_identity(path)) for path in paths))
 

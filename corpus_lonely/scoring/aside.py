@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.files import read_json, write_json
+from corpus_lonely.files import read_json
 from corpus_lonely.scoring.parts import Output
 from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.storage import contents, put_json
 
 _NOTE = re.compile(r"(part-(\d{6,})\.parquet)\.set-aside\.json")
 
@@ -23,9 +24,8 @@ class Aside:
         return dict(sorted((int(note[2]), self._reason(note[0])) for note in self._notes()))
 
     def _notes(self) -> Iterator[re.Match[str]]:
-        if self.output.about.is_dir():
-            found = (_NOTE.fullmatch(path.name) for path in self.output.about.iterdir())
-            yield from (note for note in found if note)
+        found = (_NOTE.fullmatch(entry.name) for entry in contents(self.output.about))
+        yield from (note for note in found if note)
 
     def _reason(self, name: str) -> str:
         try:
@@ -35,7 +35,7 @@ class Aside:
 
     def put(self, shard: Shard, reason: str) -> None:
         """Remembers a shard."""
-        write_json(self.output.about / _name(shard), {"shard": str(shard), "reason": reason})
+        put_json(self.output.about / _name(shard), {"shard": str(shard), "reason": reason})
 
     def forget(self, shard: Shard) -> None:
         """Its part stands now."""

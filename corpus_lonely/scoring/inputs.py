@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, SettingsError, first_line
+from corpus_lonely.storage import Place, RemotePath
+from corpus_lonely.store_errors import StoreTrouble
 from corpus_lonely.tables import PASSED_THROUGH
 
 _SUFFIXES = (".parquet", ".pq")
@@ -114,10 +116,10 @@ def _named_urls(source: str) -> list[tuple[str, str]]:
     try:
         system, path = fsspec.core.url_to_fs(source)
         base, paths = _find(system, path.rstrip("/") or path)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"cannot be opened ({error})", where=source) from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", where=source) from error
+    except Exception as error:  # each store's library raises what it likes
+        raise StoreTrouble(error).told(source, InputError, "cannot be read") from error
     if not paths:
         raise InputError(
             "holds no Parquet file" if system.exists(path) else "does not exist",
@@ -255,9 +257,11 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def is_inside(path: Path, source: str) -> bool:
-    """Whether `path` lies in the folder `source`, so that a later run would take it for input."""
+def is_inside(place: Place, source: str) -> bool:
+    """Whether `place` lies in the folder `source`, so that a later run would take it for input."""
+    if isinstance(place, RemotePath):
+        return f"{place}/".startswith(f"{source.rstrip('/')}/") and "://" in source
     if "://" in source:
         return False
     folder = Path(source).resolve()
-    return folder.is_dir() and path.resolve().is_relative_to(folder)
+    return folder.is_dir() and place.resolve().is_relative_to(folder)

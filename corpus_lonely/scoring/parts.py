@@ -1,31 +1,43 @@
 """The output folder of a run: whose it is, which parts are done, and what a killed run left behind."""
 
-import fcntl
-import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import reduce
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import about_folder, output_error, read_json, write_json
+from corpus_lonely.files import atomic_path, create_json, json_bytes, read_json
+from corpus_lonely.scoring.lock import file_lock
 from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.seal import is_whole
+from corpus_lonely.storage import (
+    Place,
+    RemotePath,
+    about_place,
+    contents,
+    is_file,
+    put_json,
+    remove,
+)
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
 _BATCH = 1024
 """Footers that are asked for at a time."""
+_LOOKS = 20
+_BETWEEN_LOOKS_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Counts:
     """Tokens that the model read, without padding."""
 
     def __add__(self, other: "Counts") -> "Counts":
-        names = (field.name for field in fields(self))
+        names = (entry.name for entry in fields(self))
         return Counts(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
@@ -53,67 +65,68 @@ def total(counts: Iterable[Counts]) -> Counts:
     return reduce(Counts.__add__, counts, Counts())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
-    """The folder of scores and the one beside it."""
+    """The folder of scores and the one beside it, on this machine or in a store such as S3.
 
-    folder: Path
+    On this machine a lock keeps other runs out. A store has no locks: there the description is the
+    claim. Whoever agrees with it may write, for all of them write the same bytes; others are refused.
+    """
+
+    folder: Place
+    _shared: bool = field(default=False, init=False, repr=False, compare=False)
 
     @property
-    def about(self) -> Path:
+    def about(self) -> Place:
         """Everything but data: the description of the run, temporary files."""
-        return about_folder(self.folder)
+        return about_place(self.folder)
 
     @property
-    def staging(self) -> Path:
-        """Where parts are written before they are renamed into the folder."""
-        return self.about / "staging"
+    def staging(self) -> Path | None:
+        """Where parts are written before they are renamed into the folder; a store needs none."""
+        return self.about / "staging" if isinstance(self.about, Path) else None
 
     @property
-    def description(self) -> Path:
+    def description(self) -> Place:
         """What the run is, and at its end its totals."""
         return self.about / "scores.json"
 
     @contextmanager
     def locked(self, shared: bool = False) -> Iterator[None]:
-        """Keeps a second run out; the lock goes with the process, however that ends.
+        """Keeps other runs out, or lets only members in that share; it goes with the process.
 
-        shared: lets in others that share as well: the members of one run.
+        Members (of a job array) have to `claim` the folder before they write. The last to leave
+        removes what killed ones left in staging.
         """
-        lock = self.about / "lock"
-        try:
-            self.about.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise output_error(error, lock) from error
-        try:
-            _take(descriptor, self.folder, shared)
+        if not isinstance(self.about, Path):
             yield
-        finally:
-            os.close(descriptor)
+            return
+        self._shared = shared
+        with file_lock(self.about / "lock", self.folder, shared) as lock:
+            yield
+            if shared and lock.alone():
+                self._shared = False
+                self.clean()
 
     def begun(self) -> Run | None:
         """What the parts in the folder belong to; None when there are none.
 
+        In a store, the run that has claimed the folder, though it may have no part yet.
         Raises OutputError when the folder holds anything that is no part of ours.
         """
         parts = self._parts()
         if not parts:
-            return None
+            return self.described() if isinstance(self.folder, RemotePath) else None
         runs = chain([self.described()], map(_run_of, parts))  # footers only where it is needed
         known = next((run for run in runs if run), None)
         if known is None:
             raise _foreign(parts[0])
         return known
 
-    def _parts(self) -> list[Path]:
-        if not self.folder.exists():
-            return []
-        if not self.folder.is_dir():
-            raise OutputError("is a file, not a folder", where=self.folder)
-        entries = sorted(entry for entry in self.folder.iterdir() if entry.name[0] != ".")
+    def _parts(self) -> list[Place]:
+        entries = [entry for entry in contents(self.folder) if entry.name[0] != "."]
         for entry in entries:
-            if not _PART.fullmatch(entry.name) or not entry.is_file():
+            if not is_part(entry):
                 raise _foreign(entry)
         return entries
 
@@ -127,12 +140,12 @@ class Output:
     def done(self, run: Run, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Counts]]:
         """Those of `shards` whose parts stand already, with their counts, in order.
 
-        A part that cannot be read, or is another shard's, is not done. Only footers are read, and
-        what is read is not kept: there may be a million of them.
+        A part that is damaged anywhere, or is another shard's, is not done. What is read is not kept:
+        there may be a million of them.
         """
         there = Marks()
         for part in self._parts():
-            there.add(int(part.stem.removeprefix("part-")))
+            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
         if not there:
             return
         named = (shard for shard in shards if shard.index in there)
@@ -144,22 +157,79 @@ class Output:
                         yield shard, counts
 
     def standing(self, run: Run, shard: Shard) -> Counts | None:
-        """The counts of a shard whose part stands already; None when it does not."""
+        """The counts of a shard whose part stands whole already; None when it does not.
+
+        A file is read to its end, for a disk may have damaged it; a store sees to that itself, and
+        there only the footer is read.
+        """
         part = self.folder / shard.part
         try:
-            facts = tables.footer(part)
-            if facts.get("fingerprint") != run.fingerprint(shard):
+            if isinstance(part, Path) and not is_whole(part.read_bytes()):
                 return None
-            if pq.read_metadata(part).num_rows != shard.rows:
+            facts, rows = tables.footer_and_rows(part)
+            if facts.get("fingerprint") != run.fingerprint(shard) or rows != shard.rows:
                 return None
             return Counts(**facts["counts"])
         except (InputError, KeyError, TypeError, ValueError, OSError):
             return None
 
+    def write(self, shard: Shard, table: pa.Table) -> None:
+        """Writes a shard's part, whole or not at all; OutputError or StorageError when it cannot be."""
+        part = self.folder / shard.part
+        content = tables.sealed_bytes(table)
+        if isinstance(part, RemotePath):
+            part.write_bytes(content)
+            return
+        # hosts may share this folder, and process ids are unique on one host only
+        staging = self.staging / socket.gethostname() if self.staging else None
+        with atomic_path(part, staging) as temporary:
+            temporary.write_bytes(content)
+
+    def claim(self, content: dict[str, Any]) -> Run:
+        """Describes the run if nobody has, and returns the one that the description tells.
+
+        Of several processes that begin together one wins, and the others hear what it decided.
+        """
+        content = {**content, "totals": None}
+        self._create(content)
+        # looked at though it may be ours: a store that knows no exclusion lets two succeed
+        described = self._described_by_now()
+        if described is None:  # what stands there is no description
+            put_json(self.description, content)
+            return Run.from_dict(content["run"])
+        return described
+
+    def insist(self, content: dict[str, Any]) -> None:
+        """As `claim`; OutputError when the folder is another run's."""
+        wanted = Run.from_dict(content["run"])
+        if differences := wanted.differences(self.claim(content)):
+            raise OutputError(
+                f"was begun with {'; '.join(differences)}",
+                where=self.folder,
+                hint="Choose another --out, or give --overwrite to start anew",
+            )
+
+    def _create(self, content: dict[str, Any]) -> bool:
+        if isinstance(self.description, Path):
+            return create_json(self.description, content)
+        return self.description.create(json_bytes(content))
+
+    def _described_by_now(self) -> Run | None:
+        """As `described`; waits a little for one that is being written."""
+        for _ in range(_LOOKS):
+            if described := self.described():
+                return described
+            time.sleep(_BETWEEN_LOOKS_S)
+        return None
+
     def describe(self, content: dict[str, Any], counts: Counts | None = None) -> None:
-        """Writes the description of the run; with `counts` once all is done."""
-        totals = asdict(counts) if counts else None
-        write_json(self.description, {**content, "totals": totals})
+        """Writes the description of the run; with `counts` once all is done.
+
+        In a store it insists on the folder first, for nothing is locked there.
+        """
+        if isinstance(self.folder, RemotePath):
+            self.insist(content)
+        put_json(self.description, {**content, "totals": asdict(counts) if counts else None})
 
     def count(self) -> int:
         """How many parts there are, going by their names alone."""
@@ -172,63 +242,41 @@ class Output:
         except (InputError, AttributeError):
             return False
 
-    def claim(self, content: dict[str, Any]) -> Run:
-        """Describes the run if nobody has, and returns the one that the description tells.
-
-        Of several processes that begin together one wins, and the others hear what it decided.
-        """
-        unique = f"{socket.gethostname()}.{os.getpid()}"  # hosts may share this folder
-        candidate = self.description.with_name(f".{self.description.name}.{unique}.tmp")
-        write_json(candidate, {**content, "totals": None})
-        try:
-            os.link(candidate, self.description)  # fails where it exists, unlike a rename
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise output_error(error, self.description) from error
-        finally:
-            candidate.unlink(missing_ok=True)
-        if (run := self.described()) is None:
-            raise OutputError("is damaged", where=self.description, hint="Remove it")
-        return run
-
     def clean(self) -> None:
-        """Removes what killed runs left in staging; only the holder of the lock may call it."""
-        shutil.rmtree(self.staging, ignore_errors=True)
+        """Removes what killed runs left in staging; only the holder of the lock may call it.
+
+        While the lock is shared it removes nothing: the others are at work there.
+        """
+        if self.staging and not self._shared:
+            shutil.rmtree(self.staging, ignore_errors=True)
 
     def clear(self) -> None:
         """Removes all parts and the description, for a new start."""
-        for part in self._parts():
-            if _run_of(part) is None and not self.description.exists():
-                raise _foreign(part)
-        for part in self._parts():
-            part.unlink()
+        parts = self._parts()
+        if not self.description.exists():
+            with ThreadPoolExecutor(_READERS) as readers:
+                for part, run in zip(parts, readers.map(_run_of, parts), strict=True):
+                    if run is None:
+                        raise _foreign(part)
+        remove(parts)
         self.description.unlink(missing_ok=True)
 
 
-def _run_of(part: Path) -> Run | None:
+def is_part(entry: Place) -> bool:
+    """Whether an entry of the folder is a part, going by its name."""
+    return bool(_PART.fullmatch(entry.name)) and is_file(entry)
+
+
+def _run_of(part: Place) -> Run | None:
     try:
         return Run.from_dict(tables.footer(part)["run"])
     except (InputError, KeyError, TypeError, ValueError):
         return None
 
 
-def _foreign(entry: Path) -> OutputError:
+def _foreign(entry: Place) -> OutputError:
     return OutputError(
         f"holds {entry.name!r}, which is no part of scores",
         where=entry.parent,
         hint="Choose another --out",
     )
-
-
-def _take(descriptor: int, folder: Path, shared: bool) -> None:
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(
-            "another run is writing there",
-            where=folder,
-            hint="Wait for it, or choose another --out",
-        ) from None
-    except OSError:
-        pass  # a file system without locks: the user has to see to it

@@ -67,7 +67,9 @@ class Run:
     """
 
     model: str
-    """Fingerprint of the model folder."""
+    """Fingerprint of the model folder: config, weights and tokenizer."""
+    tokenizer: str
+    """Fingerprint of its tokenizer alone."""
     taxonomy: str
     """Fingerprint of the label hierarchy."""
     input: str
@@ -111,6 +113,7 @@ class Run:
 _OPTIONS = {"text_column", "max_tokens", "batch_tokens", "precision", "shard_rows"}
 _TITLES = {
     "model": "another model",
+    "tokenizer": "another tokenizer",
     "input": "another input",
     "taxonomy": "another taxonomy",
     "numerics_version": "another version of the engine",

@@ -8,6 +8,7 @@ from corpus_lonely.errors import SettingsError
 from corpus_lonely.scoring.inputs import is_inside
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Member
+from corpus_lonely.storage import Place
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class ScoreSettings:
     """A Parquet file, a folder, a glob, or a URL that fsspec knows."""
     model: Path
     """A folder that `corpus-lonely train` made."""
-    out: Path
+    out: Place
+    """A folder, or the address of one: `storage.place("s3://bucket/scores/")`."""
     text_column: str = "text"
     keep: tuple[str, ...] = ()
     """Columns of the input to carry along, besides `tables.PASSED_THROUGH`."""
@@ -27,7 +29,7 @@ class ScoreSettings:
     batch_tokens: int | None = None
     """Padded tokens in a batch; None: what the folder was begun with, else 8192."""
     precision: str = "auto"
-    """`bf16`, `fp32`; `auto`: what the folder was begun with, else bf16 where the device has it."""
+    """See `inference.device.PRECISIONS`; `auto`: what the folder was begun with, else its choice."""
     device: str = "auto"
     shard_rows: int | None = None
     """Rows per shard; None: what the folder was begun with, else `plan.default_shard_rows`."""

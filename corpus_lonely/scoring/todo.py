@@ -140,6 +140,7 @@ def _settle(
 def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None) -> Run:
     return Run(
         model=model.fingerprint,
+        tokenizer=model.tokenizer,
         taxonomy=model.taxonomy.fingerprint,
         input=posts.sha256,
         text_column=settings.text_column,

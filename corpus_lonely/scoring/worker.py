@@ -1,7 +1,6 @@
 """A shard to a part: reads its rows, runs the engine, writes the file; runs in a worker's process."""
 
 import platform
-import socket
 import threading
 import time
 from collections import Counter
@@ -27,6 +26,7 @@ from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.scoring.reading import read_rows, read_texts
+from corpus_lonely.storage import Place
 
 if TYPE_CHECKING:
     from corpus_lonely.inference.engine import Engine
@@ -42,7 +42,7 @@ class Task:
 
     run: Run
     model: Path
-    out: Path
+    out: Place
     device: str
     threads: int | None
     """CPU threads of the process; None leaves torch's choice."""
@@ -157,39 +157,33 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
 def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
     began, output = time.perf_counter(), Output(task.out)
     if standing := output.standing(task.run, shard):
-        return ShardResult(
-            shard, standing, 0.0
-        )  # its worker died between the rename and the answer
+        # its worker died between the rename and the answer
+        return ShardResult(shard, standing, 0.0)
     told(0)
     engine = _ready_engine(task)
     verify_unchanged(shard.file)
     rows = read_rows(shard, [task.run.text_column, *task.run.carried])
-    halved = _halvings(engine)
+    halved = engine.halvings
     scores = engine.score(read_texts(rows.column(task.run.text_column)), _throttled(told))
     counts = _count(scores)
     told(shard.rows)
     if not output.standing(task.run, shard):  # it may have been given to another as well
-        _write(shard, task, rows, scores, counts)
+        _write(shard, task, rows, scores, counts, engine.settings.device)
     seconds = time.perf_counter() - began
-    return ShardResult(shard, counts, seconds, _halvings(engine) - halved, engine.batch_tokens)
+    return ShardResult(shard, counts, seconds, engine.halvings - halved, engine.batch_tokens)
 
 
-def _write(shard: Shard, task: Task, rows: pa.Table, scores: "Scores", counts: Counts) -> None:
+def _write(
+    shard: Shard, task: Task, rows: pa.Table, scores: "Scores", counts: Counts, device: str
+) -> None:
     carried = _carried(rows, shard, task)
     labels = scores.to_arrow()
     schema = tables.scores_schema(scores.taxonomy, task.carried)
     part = pa.Table.from_arrays(
         [*carried, *labels.columns],
-        schema=tables.with_footer(schema, _facts(shard, task, scores, counts)),
+        schema=tables.with_footer(schema, _facts(shard, task, scores, counts, device)),
     )
-    # hosts may share this folder, and process ids are unique on one host only
-    staging = Output(task.out).staging / socket.gethostname()
-    tables.write_parquet(part, task.out / shard.part, staging)
-
-
-def _halvings(engine: "Engine") -> int:
-    """How often memory ran out in this process so far."""
-    return int(getattr(engine, "halvings", 0))
+    Output(task.out).write(shard, part)
 
 
 def _broken(shard: Shard, task: Task, reason: str) -> ShardFailure:
@@ -258,7 +252,9 @@ def _carried(rows: pa.Table, shard: Shard, task: Task) -> list[pa.ChunkedArray |
     ]
 
 
-def _facts(shard: Shard, task: Task, scores: "Scores", counts: Counts) -> dict[str, Any]:
+def _facts(
+    shard: Shard, task: Task, scores: "Scores", counts: Counts, device: str
+) -> dict[str, Any]:
     """What the footer of a part tells: nothing that differs between two equal runs."""
     return {
         "kind": "scores",
@@ -275,5 +271,6 @@ def _facts(shard: Shard, task: Task, scores: "Scores", counts: Counts) -> dict[s
         },
         "taxonomy": scores.taxonomy.to_dict(),
         "versions": versions(),
+        "device": device.partition(":")[0],  # which of several computed is not told
         "counts": asdict(counts),
     }

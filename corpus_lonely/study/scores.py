@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.files import about_folder, read_json
+from corpus_lonely.errors import InputError, OutputError, first_line
+from corpus_lonely.files import read_json
+from corpus_lonely.storage import Place, RemotePath, about_place, remote_files
 from corpus_lonely.tables import footer
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
@@ -26,8 +28,8 @@ _DECIDING = ("model", "taxonomy", "text_column", "max_tokens", "precision", "num
 def scan_scores(path: Source) -> pl.LazyFrame:
     """A lazy frame of the scores at `path`: nothing is read before it is collected.
 
-    path: a Parquet file, a folder, a glob, or a URL that Polars knows (`s3://…`); the folders of a
-    hive-partitioned data set become columns.
+    path: a Parquet file, a folder, a glob, or a URL of these (`s3://…`) that both Polars and fsspec
+    know; the folders of a hive-partitioned data set become columns.
     `lonely` is P(lonely); a category's columns are P(label | lonely): see schemas/scores.json.
     Raises InputError when nothing is there, when it holds no scores, or scores of different models.
 
@@ -79,12 +81,12 @@ def score_facts(path: Source) -> dict[str, Any]:
 
     `scan_scores` makes sure that the other files tell the same of what decides scores.
     """
-    files = _local_files(os.fspath(path))
+    files = _files(os.fspath(path))
     return footer(files[0]) if files else {}
 
 
 def _check_one_run(path: Source) -> None:
-    files = _local_files(os.fspath(path))
+    files = _files(os.fspath(path))
     with ThreadPoolExecutor(_READERS) as readers:
         deciding = list(readers.map(lambda file: _deciding(footer(file)), files))
     for file, found in zip(files, deciding, strict=True):
@@ -116,8 +118,13 @@ def data_places(path: Source) -> set[Path]:
 
 def is_unfinished(path: Source) -> bool:
     """Whether `corpus-lonely score` began to write the folder and has not ended."""
-    description = about_folder(path) / "scores.json"
-    if _is_url(os.fspath(path)) or not description.is_file():
+    source = os.fspath(path)
+    folder: Place = RemotePath(source) if _is_url(source) else Path(source)
+    description = about_place(folder) / "scores.json"
+    try:
+        if not description.exists():
+            return False
+    except OutputError:  # a store may let us see the scores and nothing beside them
         return False
     content = read_json(description)
     return isinstance(content, dict) and "totals" in content and content["totals"] is None
@@ -125,21 +132,24 @@ def is_unfinished(path: Source) -> bool:
 
 def _scan(path: Source) -> pl.LazyFrame:
     source = os.fspath(path)
-    if not _is_url(source) and not _local_files(source):
-        raise InputError(
-            "holds no Parquet file" if Path(source).exists() else "does not exist", where=source
-        )
+    files = _files(source)
+    if not files:
+        there = not _is_url(source) and Path(source).exists()
+        raise InputError("holds no Parquet file" if there else "does not exist", where=source)
     pattern = glob.has_magic(source) and not Path(source).exists()
     try:
         frame = pl.scan_parquet(
-            source,
-            glob=pattern or _is_url(source),
-            hive_partitioning=not Path(source).is_file(),
+            [str(file) for file in files] if _is_url(source) else source,
+            glob=pattern and not _is_url(source),
+            hive_partitioning=_is_url(source) or not Path(source).is_file(),
         )
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = first_line(error)
-        raise InputError(f"is not readable as Parquet ({reason})", where=source) from error
+        hint = "Or copy it to this machine and read the copy" if _is_url(source) else None
+        raise InputError(
+            f"is not readable as Parquet ({reason})", where=source, hint=hint
+        ) from error
     return frame
 
 
@@ -147,11 +157,17 @@ def _is_url(source: str) -> bool:
     return "://" in source
 
 
+def _files(source: str) -> Sequence[Place]:
+    """The Parquet files behind a path or a URL, sorted."""
+    if _is_url(source):
+        return remote_files(RemotePath(source), ".parquet")
+    return _local_files(source)
+
+
 def _local_files(source: str) -> list[Path]:
-    """The Parquet files behind a local path, sorted; none for a URL."""
     path = Path(source)
-    if _is_url(source) or path.is_file():
-        return [path] if path.is_file() else []
+    if path.is_file():
+        return [path]
     found = glob.iglob(source, recursive=True)  # noqa: PTH207  (a pattern may be absolute)
     roots = [path] if path.is_dir() else map(Path, found)
     return sorted(

@@ -148,7 +148,8 @@ def test_members_share_the_folder_and_keep_a_whole_run_out(tmp_path: Path) -> No
 
 def test_of_many_that_claim_at_once_one_decides(tmp_path: Path) -> None:
     output = Output(tmp_path / "scores")
-    output.about.mkdir()
+    about = tmp_path / "scores.about"
+    about.mkdir()
     code = (
         "import sys; from pathlib import Path\n"
         "from corpus_lonely.scoring.parts import Output; from corpus_lonely.scoring.plan import Run\n"
@@ -174,7 +175,7 @@ def test_of_many_that_claim_at_once_one_decides(tmp_path: Path) -> None:
     standing = output.described()
     assert standing is not None
     assert told == {str(standing.shard_rows)}
-    assert [path.name for path in output.about.iterdir()] == ["scores.json"]
+    assert [path.name for path in about.iterdir()] == ["scores.json"]
     assert replace(RUN, shard_rows=standing.shard_rows) == standing
 
 

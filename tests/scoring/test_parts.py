@@ -1,15 +1,23 @@
 """The output folder: whose it is, what is done, what is cleaned."""
 
+import errno
+import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely import tables
 from corpus_lonely.errors import OutputError
+from corpus_lonely.scoring import lock, parts
 from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.parts import Counts, Output, total
 from corpus_lonely.scoring.plan import Run, Shard
@@ -20,6 +28,16 @@ SHARDS = [Shard(0, FILE, 0, 3), Shard(1, FILE, 3, 6)]
 COUNTS = Counts(rows=3, ok=2, empty=1, tokens=20)
 
 
+def local(output: Output) -> Path:
+    assert isinstance(output.folder, Path)
+    return output.folder
+
+
+def staging(output: Output) -> Path:
+    assert output.staging
+    return output.staging
+
+
 def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
     facts = {
         "fingerprint": run.fingerprint(shard),
@@ -27,9 +45,8 @@ def _write(output: Output, shard: Shard, run: Run = RUN, rows: int = 3) -> Path:
         "counts": asdict(COUNTS),
     }
     table = pa.table({"lonely": [0.5] * rows})
-    path = output.folder / shard.part
-    tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
-    return path
+    output.write(shard, table.cast(tables.with_footer(table.schema, facts)))
+    return local(output) / shard.part
 
 
 @pytest.fixture
@@ -53,7 +70,7 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
     if damage == "rows":
         _write(output, SHARDS[1], rows=2)
     elif damage == "other shard":
-        path.write_bytes((output.folder / SHARDS[0].part).read_bytes())
+        path.write_bytes((local(output) / SHARDS[0].part).read_bytes())
     else:
         whole = path.read_bytes()
         path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
@@ -61,9 +78,30 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
     assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS)]
 
 
+def test_damage_to_any_byte_is_seen(output: Output) -> None:
+    path = _write(output, SHARDS[0])
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        assert output.standing(RUN, SHARDS[0]) is None, position
+    path.write_bytes(whole + b"\0")
+    assert output.standing(RUN, SHARDS[0]) is None
+    path.write_bytes(whole)
+    assert output.standing(RUN, SHARDS[0]) == COUNTS
+
+
+def test_a_part_without_a_seal_is_not_done(output: Output) -> None:
+    path = _write(output, SHARDS[0])
+    facts, table = tables.footer(path), pq.read_table(path)
+    tables.write_parquet(table.cast(tables.with_footer(table.schema, facts)), path)
+    assert output.standing(RUN, SHARDS[0]) is None
+
+
 def test_whose_folder_it_is(output: Output) -> None:
     assert output.begun() is None
-    output.folder.mkdir()
+    local(output).mkdir()
     assert output.begun() is None
     _write(output, SHARDS[0])
     assert output.begun() == RUN  # told by a footer: the description may be lost
@@ -72,10 +110,10 @@ def test_whose_folder_it_is(output: Output) -> None:
 
 
 def test_a_foreign_file_keeps_us_out(output: Output) -> None:
-    output.folder.mkdir()
-    (output.folder / ".DS_Store").touch()
+    local(output).mkdir()
+    (local(output) / ".DS_Store").touch()
     assert output.begun() is None
-    (output.folder / "thesis.docx").touch()
+    (local(output) / "thesis.docx").touch()
     with pytest.raises(OutputError, match=r"scores: holds 'thesis.docx', which is no part"):
         output.begun()
     with pytest.raises(OutputError, match="thesis"):
@@ -83,7 +121,7 @@ def test_a_foreign_file_keeps_us_out(output: Output) -> None:
 
 
 def test_a_strangers_parquet_is_neither_taken_nor_removed(output: Output) -> None:
-    path = output.folder / "part-000000.parquet"
+    path = local(output) / "part-000000.parquet"
     tables.write_parquet(pa.table({"x": [1]}), path)
     with pytest.raises(OutputError, match="no part of scores"):
         output.begun()
@@ -93,7 +131,7 @@ def test_a_strangers_parquet_is_neither_taken_nor_removed(output: Output) -> Non
 
 
 def test_a_file_is_no_folder(output: Output) -> None:
-    output.folder.touch()
+    local(output).touch()
     with pytest.raises(OutputError, match="is a file, not a folder"):
         output.begun()
 
@@ -102,17 +140,17 @@ def test_clear_removes_parts_and_description(output: Output) -> None:
     _write(output, SHARDS[0])
     output.describe({"run": RUN.to_dict()})
     output.clear()
-    assert list(output.folder.iterdir()) == []
+    assert list(local(output).iterdir()) == []
     assert not output.description.exists()
 
 
 def test_clean_removes_what_a_killed_run_left(output: Output) -> None:
-    left = output.staging / "host" / ".part-000001.parquet.123.tmp"
+    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
     left.parent.mkdir(parents=True)
     left.touch()
     output.describe({"run": RUN.to_dict()})
     output.clean()
-    assert not output.staging.exists()
+    assert not staging(output).exists()
     assert output.description.exists()
 
 
@@ -133,6 +171,110 @@ def test_the_lock_of_a_killed_run_is_gone(output: Output) -> None:
     assert ended.returncode == -9
     with output.locked():
         pass
+
+
+_MEMBER = (
+    "import sys; from pathlib import Path; from corpus_lonely.scoring.parts import Output\n"
+    "with Output(Path(sys.argv[1])).locked(shared=True): print('in', flush=True); input()"
+)
+
+
+@contextmanager
+def member(output: Output) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that shares the folder until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MEMBER, str(output.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.communicate("\n", timeout=10)
+
+
+def test_members_share_a_folder_that_whole_runs_do_not(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE_S", 0.2)
+    refused = pytest.raises(OutputError, match="another run is writing there")
+    with member(output), output.locked(shared=True):
+        pass
+    with member(output), refused, output.locked():
+        pass
+    with output.locked(), refused, Output(output.folder).locked(shared=True):
+        pass
+    with member(output) as killed:
+        killed.kill()
+        killed.wait()
+        with output.locked():
+            pass
+
+
+def test_a_member_waits_for_one_that_cleans_up(output: Output) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor() as threads, output.locked():
+        waiting = threads.submit(_share, output)
+        time.sleep(0.3)
+        assert not waiting.done()
+    assert waiting.result() - began >= 0.3
+
+
+def _share(output: Output) -> float:
+    with Output(output.folder).locked(shared=True):
+        return time.monotonic()
+
+
+def test_what_members_left_is_removed_by_the_last_to_leave(output: Output) -> None:
+    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with member(output):
+        with output.locked(shared=True):
+            output.clean()
+            assert left.exists()  # the other may be writing it
+        assert left.exists()
+    assert not left.exists()
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with output.locked():
+        output.clean()
+        assert not left.exists()
+
+
+def test_members_claim_a_folder_or_agree(output: Output) -> None:
+    content = {"kind": "scores", "run": RUN.to_dict()}
+    output.insist({**content, "by": "first"})
+    output.insist({**content, "by": "second"})
+    described = json.loads(output.description.read_text("utf-8"))
+    assert described == {**content, "by": "first", "totals": None}
+    with pytest.raises(
+        OutputError, match=r"scores: was begun with --max-tokens 512, not 8\. Choose"
+    ):
+        output.insist({**content, "run": replace(RUN, max_tokens=8).to_dict()})
+    beside = local(output).with_name("scores.about")
+    assert [path.name for path in beside.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_links_can_be_claimed_too(
+    output: Output, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_links(_path: Path, _target: Path) -> None:
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    test_members_claim_a_folder_or_agree(output)
+
+
+def test_a_spoilt_description_is_replaced(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_BETWEEN_LOOKS_S", 0.001)
+    output.insist({"run": RUN.to_dict()})
+    whole = output.description.read_bytes()
+    local(output).with_name("scores.about").joinpath("scores.json").write_bytes(whole[:20])
+    output.insist({"run": RUN.to_dict()})
+    assert output.description.read_bytes() == whole
 
 
 def test_counts_add_up() -> None:

@@ -13,6 +13,7 @@ from corpus_lonely.scoring.plan import Run, Shard, cut_shards, default_shard_row
 
 RUN = Run(
     model="m",
+    tokenizer="k",
     taxonomy="t",
     input="i",
     text_column="text",
@@ -47,6 +48,7 @@ def test_parts_sort_like_their_shards() -> None:
 
 _OTHER: dict[str, Any] = {
     "model": "m2",
+    "tokenizer": "k2",
     "taxonomy": "t2",
     "text_column": "body",
     "carried": ("post_id", "kind"),
