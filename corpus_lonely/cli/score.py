@@ -105,7 +105,8 @@ class _Remembered(click.Command):
     "--precision",
     type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
     default="auto",
-    help="How precisely the model computes; auto takes bf16 where the device has it.",
+    help="How precisely the model computes. mixed: bfloat16, then float32 for posts that may be lonely "
+    "or not. auto: fp16 on a GPU, mixed on a CPU with bfloat16 units, else fp32.",
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:0, mps; auto takes the fastest.")
 @click.option(

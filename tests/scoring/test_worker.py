@@ -233,7 +233,7 @@ def test_one_model_serves_auto_and_what_it_turned_out_to_be(
     loaded = worker._engine
     prepare(replace(auto, run=replace(auto.run, precision=ready.precision)))
     assert worker._engine is loaded
-    other = {"bf16": "fp32", "fp32": "bf16"}[ready.precision]
+    other = "bf16" if ready.precision == "fp32" else "fp32"
     prepare(replace(auto, run=replace(auto.run, precision=other)))
     assert worker._engine is not loaded
 
