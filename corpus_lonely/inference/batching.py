@@ -2,6 +2,7 @@
 
 # N posts, B posts of a batch, T tokens
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +15,8 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 LENGTH_MULTIPLE = 16
 """Batches of training are padded to a multiple of this many tokens: fewer shapes to allocate for."""
+_cutting = threading.Lock()
+"""Where to cut is set in the tokenizer and not told in each call, so one thread at a time may use it."""
 _TOKENISED_AT_ONCE = 4096
 """Texts handed to the tokenizer in one go; its own lists take ten times the memory of our arrays."""
 
@@ -41,6 +44,11 @@ class Tokens:
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Tokens:
     """Cuts texts into tokens, in Rust threads, and keeps the first `max_tokens` of each."""
+    with _cutting:
+        return _tokenise(tokenizer, texts, max_tokens)
+
+
+def _tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Tokens:
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.enable_truncation(max_tokens)

@@ -2,6 +2,7 @@
 
 # N posts, B posts of a batch, L labels
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,6 +82,7 @@ class Engine:
         )
         check_length(self.settings.max_tokens or limit, model.encoder.config)
         self.max_tokens: int = self.settings.max_tokens or limit
+        self._device_free = threading.Lock()
         self.sweep = Sweep(self.device, settings.batch_tokens)
         self.tokenizer = tokenizer
         self.forward = Forward(
@@ -131,7 +133,8 @@ class Engine:
     ) -> Scores:
         """Scores texts, in whatever order is fast; gives them back in theirs.
 
-        Texts that are equal once they are normalised are scored once.
+        Texts that are equal once they are normalised are scored once. Threads may share an engine: the
+        device works for one of them at a time.
         progress: called with the number of texts that each batch finished.
         """
         clean = [normalise(text) if text else "" for text in texts]
@@ -142,7 +145,8 @@ class Engine:
         )
         tokens = tokenise(self.tokenizer, list(distinct), self.max_tokens)
         copies_N = np.bincount(post_of_row, minlength=len(distinct))
-        scored_NL = self._probabilities(tokens, copies_N, progress or (lambda _posts: None))
+        with self._device_free:  # another thread may read, cut and write its posts meanwhile
+            scored_NL = self._probabilities(tokens, copies_N, progress or (lambda _posts: None))
 
         probabilities_NL = np.full((len(clean), self.taxonomy.num_outputs), np.nan, np.float32)
         probabilities_NL[rows] = scored_NL[post_of_row]

@@ -1,5 +1,6 @@
 """Texts to distributions."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_numbers_that_overflow_are_computed_again_in_float32(
     with torch.no_grad():
         plain = exact(encoded["input_ids"], encoded["attention_mask"]).probabilities
     np.testing.assert_allclose(scores.probabilities_NL[2], plain.numpy()[0], atol=1e-6)
+
+
+def test_threads_may_share_an_engine(engine: Engine) -> None:
+    texts = [f"{'alone ' * n} {'cake ' * (n % 7)}" for n in range(1, 90)]
+    expected = engine.score(texts)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: engine.score(texts), range(12)))
+    for scores in found:
+        np.testing.assert_array_equal(scores.probabilities_NL, expected.probabilities_NL)
+        np.testing.assert_array_equal(scores.num_tokens, expected.num_tokens)
 
 
 def test_other_errors_are_not_taken_for_memory(
