@@ -96,7 +96,8 @@ def leave_in_doubt(model: LonelinessModel, texts: list[str], folder: Path) -> No
     )
     tokenizer = load_tokenizer(folder)
     for text in texts:
-        model(**tokenizer(text, truncation=True, max_length=512, return_tensors="pt"))
+        encoded = tokenizer(text, truncation=True, max_length=512, return_tensors="pt")
+        model(encoded["input_ids"], encoded["attention_mask"])
     seen.remove()
     middle = statistics.median(margins)
     near = float(np.quantile(np.abs(np.array(margins) - middle), DOUBTFUL))
@@ -109,8 +110,9 @@ def leave_in_doubt(model: LonelinessModel, texts: list[str], folder: Path) -> No
 def make_texts(folder: Path, posts: int, seed: int = 0) -> list[str]:
     """Posts of words that are one token each, their lengths as on Reddit."""
     vocabulary = load_tokenizer(folder).get_vocab()
-    words = [word for word in sorted(vocabulary) if word.isascii() and word.isalpha()]
-    words = [word for word in words if len(word) > 2]
+    words = np.array(
+        [word for word in sorted(vocabulary) if word.isascii() and word.isalpha() and len(word) > 2]
+    )
     dice = np.random.default_rng(seed)
     lengths = np.clip(np.exp(dice.normal(np.log(120), 0.94, posts)), 3, 2000).astype(int)
     return [" ".join(dice.choice(words, length - 2)) for length in lengths]
