@@ -1,7 +1,7 @@
 """Where shards are scored: in this process, one after the other, or on a Dask cluster."""
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,15 +15,13 @@ from corpus_lonely.scoring.performance import check_report, reported
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.settings import ScoreSettings
 from corpus_lonely.scoring.worker import (
+    Heard,
     Outcome,
     Ready,
     Task,
     prepare,
     score_shard,
 )
-
-Heard = Callable[[int, int], None]
-"""Called with a shard's index and how many of its posts are scored so far."""
 
 
 class Executor(Protocol):

@@ -42,7 +42,10 @@ def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> Sc
         todo = plan_run(settings, model, posts, output, begun)
         if alone:
             output.clean()  # others of a shared run have their work there
-        job = _Job(settings, output, model, todo, progress or Silent())
+        progress = progress or Silent()
+        if settings.report and not todo.left:
+            progress.note("Nothing is left to do, so there is no performance report.")
+        job = _Job(settings, output, model, todo, progress)
         report = job.work() if todo.left else job.report()
         report = replace(report, standing=job.end(report.counts))
         if alone:

@@ -17,6 +17,7 @@ from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import (
     Abandoned,
+    Heard,
     Outcome,
     Ready,
     ShardFailure,
@@ -24,8 +25,6 @@ from corpus_lonely.scoring.worker import (
     prepare,
     score_shard,
 )
-
-Heard = Callable[[int, int], None]
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
@@ -107,8 +106,8 @@ class OnCluster:
             if not isinstance(message, Future):
                 self._hear(message, heard)
             elif flight := self._flights.landed(message):
-                yield self._outcome(message, flight)
                 self._cancel(flight.copies)
+                yield self._outcome(message, flight)
                 message.release()
 
     def _start_twice(self, task: Task) -> None:

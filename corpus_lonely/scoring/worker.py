@@ -92,6 +92,10 @@ class ShardFailure:
 Outcome = ShardResult | ShardFailure
 
 
+Heard = Callable[[int, int], None]
+"""Called with a shard's index and how many of its posts are scored so far."""
+
+
 class Abandoned(Exception):  # noqa: N818  (no error: somebody changed their mind)
     """Raised by whoever is told of a shard's progress and does not want it any more."""
 

@@ -124,7 +124,7 @@ def test_progress_in_a_terminal_shows_rate_and_time() -> None:
     assert "posts/s" in out.getvalue()
 
 
-@pytest.mark.parametrize(("terminal", "told"), [(False, "16:24 left"), (True, " 16:20 ")])
+@pytest.mark.parametrize(("terminal", "told"), [(False, "16:24 left"), (True, "16:20")])
 def test_time_left_counts_only_what_this_run_has_done(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, told: str
 ) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from corpus_lonely.scoring import course
 from corpus_lonely.scoring.course import Course
-from corpus_lonely.scoring.dispatch import Heard as Ear
 from corpus_lonely.scoring.inputs import Posts
 from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Shard, count_shards, cut_shards
 from corpus_lonely.scoring.settings import ScoreSettings
 from corpus_lonely.scoring.todo import Todo
+from corpus_lonely.scoring.worker import Heard as Ear
 from corpus_lonely.scoring.worker import Outcome, Ready, ShardFailure, ShardResult, Task
 from tests.scoring.test_flights import Clock
 from tests.scoring.test_job import Heard

@@ -37,7 +37,7 @@ def sleep_once(shard: Shard, task: Task, topic: str) -> Outcome:
     if shard.index == 1 and first_here(task, "asleep"):
         worker = get_worker()
         worker.log_event(topic, (shard.index, 0, worker.address, ""))
-        time.sleep(120)
+        time.sleep(250)
     return _ON_WORKER(shard, task, topic)
 
 
@@ -49,7 +49,7 @@ def test_a_straggler_is_started_again_and_lands_once(
     heard, out = Details(), tmp_path / f"straggler-{os.getpid()}"
     began = time.monotonic()
     report = run(posts, model, out, heard, shard_rows=100, cluster=TWO)
-    assert time.monotonic() - began < 100
+    assert time.monotonic() - began < 240
     run(posts, model, tmp_path / "whole", shard_rows=100)
     assert contents(out) == contents(tmp_path / "whole")
     assert report.counts.rows == sum(heard.amounts) == 1000
