@@ -195,6 +195,7 @@ def _spec(environments: list[dict[str, str]], security: Security, debug: bool) -
         return SpecCluster(
             workers=specs,
             scheduler={"cls": Scheduler, "options": scheduler},
+            shutdown_on_close=False,  # at exit, of one that was interrupted as it started
             security=security,
             silence_logs=None if debug else logging.CRITICAL,
         )
