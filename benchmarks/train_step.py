@@ -29,7 +29,7 @@ def measure(encoder: str, steps: int, keep_memory: bool, attention_dropout: floa
     import torch
 
     from corpus_lonely.inference.batching import pad, padded_length
-    from corpus_lonely.inference.device import find_precision, keep_freed_memory
+    from corpus_lonely.inference.device import computes_bf16, keep_freed_memory
     from corpus_lonely.model.encoder import load_pretrained
     from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 
@@ -41,7 +41,7 @@ def measure(encoder: str, steps: int, keep_memory: bool, attention_dropout: floa
     config = LonelinessConfig(encoder_config=pretrained.config.to_dict())
     model = LonelinessModel(config, pretrained).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
-    bf16 = find_precision("auto", torch.device("cpu")) == "bf16"
+    bf16 = computes_bf16(torch.device("cpu"))
 
     dice = np.random.default_rng(0)
     lengths = np.clip(np.exp(dice.normal(np.log(120), 0.8, 16 * 50)), 8, 512).astype(int)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import fsspec
 
 from corpus_lonely.errors import CorpusLonelyError, OutputError, SettingsError, StorageError
-from corpus_lonely.files import about_folder
+from corpus_lonely.files import about_folder, json_bytes, write_json
 from corpus_lonely.store_errors import StoreTrouble
 
 _WAITS_S = (1.0, 4.0, 15.0, 60.0)
@@ -179,6 +179,14 @@ def remove(entries: Sequence[Place]) -> None:
         left = {entry.name for entry in remote[0].parent.listed()}
         if kept := [entry for entry in remote if entry.name in left]:  # s3fs tells no other way
             raise OutputError("could not be removed", where=kept[0])
+
+
+def put_json(place: Place, content: Any) -> None:
+    """Writes `content` as `files.write_json` does, to any place."""
+    if isinstance(place, RemotePath):
+        place.write_bytes(json_bytes(content))
+    else:
+        write_json(place, content)
 
 
 def about_place(folder: Place) -> Place:

@@ -38,9 +38,9 @@ Example:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
+    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
     default="auto",
-    help="auto: bfloat16 where the device computes in it.",
+    help="As in `score`: auto is the fastest that agrees with fp32.",
 )
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps.")
 @click.option("--threads", type=int, help="CPU threads; by default one a core.")

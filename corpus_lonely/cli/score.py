@@ -1,11 +1,12 @@
 """The command `corpus-lonely score`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, PLACE, common
+from corpus_lonely.cli.options import FILE, FOLDER, PLACE, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -15,12 +16,25 @@ if TYPE_CHECKING:
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+_SHARE = ("--shard-index", "--num-shards")
+_WORDS = "corpus_lonely.score.words"
+
+
+class _Remembered(click.Command):
+    """Keeps its command line, to be told again."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = list(args)  # click takes them out of the list
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=_Remembered,
     epilog="\b\nAll cores of this machine, or all its GPUs:\n"
     "  corpus-lonely score --input posts/ --model model/ --out scores/\n"
     "A cluster that exists:\n"
     "  corpus-lonely score --input posts/ --model model/ --out scores/ \\\n"
-    "    --scheduler tls://host:8786 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem"
+    "    --scheduler tls://host:8786 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem",
 )
 @click.option(
     "--input",
@@ -89,15 +103,40 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
+    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
     default="auto",
-    help="How precisely the model computes; auto takes bf16 where the device has it.",
+    help="How precisely the model computes. mixed: bfloat16, then float32 for posts that may be lonely "
+    "or not. auto: fp16 on a GPU, mixed on a CPU with bfloat16 units, else fp32.",
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:0, mps; auto takes the fastest.")
 @click.option(
     "--overwrite",
     is_flag=True,
     help="Replace scores of another model or of other settings that --out holds.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Do only the parts that an earlier run could not score and has set aside.",
+)
+@click.option(
+    "--shard-index",
+    type=click.IntRange(min=0),
+    metavar="I",
+    help="With --num-shards: do only share I, counted from 0. For job arrays: several of these "
+    "commands, each with its own I, fill the same --out.",
+)
+@click.option(
+    "--num-shards",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many shares there are; without Dask between them.",
+)
+@click.option(
+    "--report",
+    type=FILE,
+    metavar="FILE.html",
+    help="Dask's own page about how busy the workers were; needs `pip install bokeh`.",
 )
 @common
 @click.pass_context
@@ -125,10 +164,14 @@ def score(
     with TerminalProgress() as progress:
         report = score_posts(settings, progress)
     click.echo(_summary(report, out))
+    click.echo(_following(context, report, out))
 
 
 def _summary(report: "ScoreReport", out: "Place") -> str:
     counts = report.counts
+    if not counts.rows:
+        return f"{out}: no part falls to this share."
+    some = f", {report.shards} of its {report.parts} parts" if report.shards < report.parts else ""
     cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
     if report.shards_before == report.shards:
         speed = "All of it was done before: nothing to do."
@@ -136,8 +179,33 @@ def _summary(report: "ScoreReport", out: "Place") -> str:
         speed = f"{report.posts_per_s:,.0f} posts/s over {report.seconds:,.1f} s."
         if report.shards_before:
             speed += f" {report.shards_before} of {report.shards} parts were done before."
+    if report.halvings:
+        times = "once" if report.halvings == 1 else f"{report.halvings} times"
+        speed += (
+            f"\nMemory ran out {times}; the batches were cut to {report.batch_tokens:,} tokens."
+        )
     return (
-        f"{out}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
-        f"{counts.error:,} failed; {cut}.\n{speed}\n"
-        f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+        f"{out}{some}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
+        f"{counts.error:,} failed; {cut}.\n{speed}"
     )
+
+
+def _following(context: click.Context, report: "ScoreReport", out: "Place") -> str:
+    """What to do next: study the scores, or see that the other shares are there."""
+    if report.standing == report.parts:
+        return f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+    when = "once the other shares have ended" if context.params["num_shards"] else "for the rest"
+    return (
+        f"{report.standing} of all {report.parts} parts stand.\n"
+        f"Next, {when}: {_whole(context.meta[_WORDS])}"
+    )
+
+
+def _whole(words: list[str]) -> str:
+    """This command for the whole folder: it does what is missing and writes the totals."""
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before not in _SHARE and word.split("=")[0] not in (*_SHARE, "--retry-failed")
+    ]
+    return shlex.join(["corpus-lonely", "score", *kept])

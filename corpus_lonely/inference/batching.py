@@ -1,76 +1,101 @@
 """Texts to token ids, and posts of like length to batches under a token budget."""
 
-# B posts, T tokens
+# N posts, B posts of a batch, T tokens
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
 LENGTH_MULTIPLE = 16
-"""Batches are padded to a multiple of this many tokens: fewer shapes, so fewer compiled kernels."""
+"""Batches of training are padded to a multiple of this many tokens: fewer shapes to allocate for."""
+_cutting = threading.Lock()
+"""Where to cut is set in the tokenizer and not told in each call, so one thread at a time may use it."""
+_TOKENISED_AT_ONCE = 4096
+"""Texts handed to the tokenizer in one go; its own lists take ten times the memory of our arrays."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token ids of some posts, special tokens included."""
+    """The token ids of N posts end to end, special tokens included."""
 
-    ids: list[list[int]]
-    truncated: list[bool]
-    """Whether the post was longer than the limit and its rest was cut."""
+    ids: NDArray[np.int32]
+    """All posts' ids, one post after the other."""
+    bounds: NDArray[np.int64]
+    """(N + 1): post i has ids[bounds[i] : bounds[i + 1]]."""
+    truncated: NDArray[np.bool_]
+    """(N): whether the post was longer than the limit and its rest was cut."""
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens kept of each post."""
-        return [len(ids) for ids in self.ids]
+    def lengths(self) -> NDArray[np.int64]:
+        """(N): tokens kept of each post."""
+        return np.diff(self.bounds)
+
+    def of(self, post: int) -> NDArray[np.int32]:
+        """The ids of one post."""
+        return self.ids[self.bounds[post] : self.bounds[post + 1]]
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Tokens:
     """Cuts texts into tokens, in Rust threads, and keeps the first `max_tokens` of each."""
+    with _cutting:
+        return _tokenise(tokenizer, texts, max_tokens)
+
+
+def _tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Tokens:
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.enable_truncation(max_tokens)
-    encodings = backend.encode_batch_fast(list(texts))
+    ids: list[NDArray[np.int32]] = []
+    lengths: list[int] = []
+    truncated: list[bool] = []
+    for start in range(0, len(texts), _TOKENISED_AT_ONCE):
+        encodings = backend.encode_batch_fast(list(texts[start : start + _TOKENISED_AT_ONCE]))
+        lists = [encoding.ids for encoding in encodings]
+        lengths += map(len, lists)
+        ids.append(np.fromiter(chain.from_iterable(lists), np.int32))
+        truncated += [bool(encoding.overflowing) for encoding in encodings]
     backend.no_truncation()
-    return Tokens(
-        [encoding.ids for encoding in encodings],
-        [bool(encoding.overflowing) for encoding in encodings],
-    )
+    bounds = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(lengths, out=bounds[1:])
+    joined = np.concatenate(ids) if ids else np.zeros(0, np.int32)
+    return Tokens(joined, bounds, np.array(truncated, dtype=np.bool_))
 
 
 def padded_length(length: int, max_tokens: int) -> int:
-    """The length that a batch whose longest post has `length` tokens is padded to."""
+    """The length that a batch of training whose longest post has `length` tokens is padded to."""
     rounded = -(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     return max(min(rounded, max_tokens), length)
 
 
-def plan_batches(
-    lengths: Sequence[int], batch_tokens: int, max_tokens: int
-) -> Iterator[tuple[list[int], int]]:
-    """Batches of posts of like length, longest first, each with its padded length.
+def plan_batches(lengths: NDArray[np.int64], batch_tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Batches of posts of like length, longest first.
 
-    A batch holds as many posts as fit `batch_tokens` padded tokens, and one at least. Longest first,
-    so that memory that does not suffice is found out at once.
+    A batch holds as many posts as fit `batch_tokens` when all are padded to its longest, and one at
+    least. Longest first, so that memory that does not suffice is found out at once.
     """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist()
+    order_N = np.argsort(-lengths, kind="stable")
     start = 0
-    while start < len(order):
-        padded = padded_length(lengths[order[start]], max_tokens)
-        posts = order[start : start + max(1, batch_tokens // padded)]
-        yield posts, padded
-        start += len(posts)
+    while start < len(order_N):
+        posts = max(1, batch_tokens // max(1, int(lengths[order_N[start]])))
+        yield order_N[start : start + posts]
+        start += posts
 
 
 def pad(
-    ids: Sequence[Sequence[int]], padded: int, pad_id: int, device: torch.device | str = "cpu"
+    ids: Sequence[list[int] | NDArray[np.int32]], padded: int, pad_id: int
 ) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, both (B, T) int64, on the device."""
+    """Token ids and attention mask, both (B, T) int64."""
     ids_BT = np.full((len(ids), padded), pad_id, dtype=np.int64)
     mask_BT = np.zeros((len(ids), padded), dtype=np.int64)
     for row, post in enumerate(ids):
-        ids_BT[row, : len(post)] = post
-        mask_BT[row, : len(post)] = 1
-    return torch.from_numpy(ids_BT).to(device), torch.from_numpy(mask_BT).to(device)
+        length = len(post)
+        ids_BT[row, :length] = post
+        mask_BT[row, :length] = 1
+    return torch.from_numpy(ids_BT), torch.from_numpy(mask_BT)

@@ -2,6 +2,7 @@
 
 # N posts, B posts of a batch, L labels
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.errors import ModelError, SettingsError, first_line
-from corpus_lonely.inference.batching import Tokens, pad, plan_batches, tokenise
+from corpus_lonely.inference.batching import Tokens, tokenise
 from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
 from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.inference.forward import Forward, Ids
+from corpus_lonely.inference.scores import Scores, statuses
+from corpus_lonely.inference.sweep import SMALLEST_BUDGET, Sweep
 from corpus_lonely.model.encoder import (
     LOADING_ERRORS,
     check_complete,
@@ -26,11 +30,11 @@ from corpus_lonely.model.encoder import (
     quiet,
 )
 from corpus_lonely.model.network import LonelinessModel
-from corpus_lonely.tables import scores_schema
 from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.text import normalise
 
-_SMALLEST_BUDGET = 512
+_SURE = 0.9
+"""With `mixed`, posts whose root is less sure than this are scored once more in float32."""
 
 
 @dataclass(frozen=True)
@@ -42,46 +46,21 @@ class EngineSettings:
     batch_tokens: int = 8192
     """Padded tokens in a batch."""
     precision: str = "auto"
-    """`bf16`, `fp32`, or `auto`: bfloat16 where the device computes in it."""
+    """`fp32`, `mixed`, `bf16`, `fp16`, or `auto`: see `device.find_precision`."""
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:0`, `mps`, or `auto`."""
     threads: int | None = None
     """CPU threads of this process; None leaves torch's choice."""
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < _SMALLEST_BUDGET:
+        if self.batch_tokens < SMALLEST_BUDGET:
             raise SettingsError(
-                f"--batch-tokens must be at least {_SMALLEST_BUDGET}, got {self.batch_tokens}"
+                f"--batch-tokens must be at least {SMALLEST_BUDGET}, got {self.batch_tokens}"
             )
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"--threads must be at least 1, got {self.threads}")
         if self.max_tokens is not None and self.max_tokens < 8:
             raise SettingsError(f"--max-tokens must be at least 8, got {self.max_tokens}")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The scores of N posts, in the order of their texts."""
-
-    taxonomy: Taxonomy
-    probabilities_NL: NDArray[np.float32]
-    """(N, L): each group of a row sums to 1; NaN where the status is not `ok`."""
-    status: list[str]
-    """`ok`, `empty` (null or no text) or `error` (the model gave no number)."""
-    num_tokens: NDArray[np.int32]
-    truncated: NDArray[np.bool_]
-
-    def to_arrow(self) -> pa.Table:
-        """The columns of a scores table: one a label, null where there are no scores, then the facts."""
-        missing = np.array([status != "ok" for status in self.status], dtype=bool)
-        root = self.taxonomy.slices[self.taxonomy.root.name]
-        # of the two labels of the root only the second is a column: P(lonely)
-        shown = [i for i in range(self.taxonomy.num_outputs) if i != root.start]
-        labels = [
-            pa.array(np.ascontiguousarray(self.probabilities_NL[:, i]), mask=missing) for i in shown
-        ]
-        facts = [pa.array(self.status), pa.array(self.num_tokens), pa.array(self.truncated)]
-        return pa.Table.from_arrays([*labels, *facts], schema=scores_schema(self.taxonomy))
 
 
 class Engine:
@@ -103,10 +82,29 @@ class Engine:
         )
         check_length(self.settings.max_tokens or limit, model.encoder.config)
         self.max_tokens: int = self.settings.max_tokens or limit
-        self.batch_tokens = settings.batch_tokens
-        self.model: LonelinessModel = model.train(mode=False)
-        self.model.requires_grad_(requires_grad=False).to(self.device)
+        self._device_free = threading.Lock()
+        self.sweep = Sweep(self.device, settings.batch_tokens)
         self.tokenizer = tokenizer
+        self.forward = Forward(
+            model, self.device, self.settings.precision, tokenizer.pad_token_id or 0
+        )
+        if self.device.type == "cuda" and self.settings.precision != "fp32":
+            self.forward.pack()
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens in a batch, now: halved each time that memory runs out."""
+        return self.sweep.batch_tokens
+
+    @property
+    def halvings(self) -> int:
+        """How often memory ran out."""
+        return self.sweep.halvings
+
+    @property
+    def model(self) -> LonelinessModel:
+        """The network on its device."""
+        return self.forward.model
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -135,70 +133,62 @@ class Engine:
     ) -> Scores:
         """Scores texts, in whatever order is fast; gives them back in theirs.
 
-        progress: called with the number of posts that each batch finished.
+        Texts that are equal once they are normalised are scored once. Threads may share an engine: the
+        device works for one of them at a time.
+        progress: called with the number of texts that each batch finished.
         """
         clean = [normalise(text) if text else "" for text in texts]
-        rows = [row for row, text in enumerate(clean) if text]
-        tokens = tokenise(self.tokenizer, [clean[row] for row in rows], self.max_tokens)
-        scored_NL = self._probabilities(tokens, progress or (lambda _posts: None))
+        rows = np.array([row for row, text in enumerate(clean) if text], dtype=np.int64)
+        distinct: dict[str, int] = {}
+        post_of_row = np.fromiter(
+            (distinct.setdefault(clean[row], len(distinct)) for row in rows), np.int64, len(rows)
+        )
+        tokens = tokenise(self.tokenizer, list(distinct), self.max_tokens)
+        copies_N = np.bincount(post_of_row, minlength=len(distinct))
+        with self._device_free:  # another thread may read, cut and write its posts meanwhile
+            scored_NL = self._probabilities(tokens, copies_N, progress or (lambda _posts: None))
 
         probabilities_NL = np.full((len(clean), self.taxonomy.num_outputs), np.nan, np.float32)
-        probabilities_NL[rows] = scored_NL
+        probabilities_NL[rows] = scored_NL[post_of_row]
         num_tokens = np.zeros(len(clean), np.int32)
-        num_tokens[rows] = tokens.lengths
+        num_tokens[rows] = tokens.lengths[post_of_row]
         truncated = np.zeros(len(clean), np.bool_)
-        truncated[rows] = tokens.truncated
-        return Scores(
-            self.taxonomy, probabilities_NL, _status(clean, probabilities_NL), num_tokens, truncated
-        )
+        truncated[rows] = tokens.truncated[post_of_row]
+        status = statuses(clean, probabilities_NL)
+        return Scores(self.taxonomy, probabilities_NL, status, num_tokens, truncated)
 
     def _probabilities(
-        self, tokens: Tokens, progress: Callable[[int], None]
+        self, tokens: Tokens, copies_N: NDArray[np.int64], progress: Callable[[int], None]
     ) -> NDArray[np.float32]:
-        scored_NL = np.empty((len(tokens.ids), self.taxonomy.num_outputs), np.float32)
-        for posts, padded in plan_batches(tokens.lengths, self.batch_tokens, self.max_tokens):
-            scored_NL[posts] = self._batch([tokens.ids[post] for post in posts], padded)
-            progress(len(posts))
+        scored_NL = np.full((len(copies_N), self.taxonomy.num_outputs), np.nan, np.float32)
+        for posts, scored_BL in self.sweep(self._forward, np.arange(len(copies_N)), tokens):
+            scored_NL[posts] = scored_BL
+            progress(int(copies_N[posts].sum()))
+        again = np.flatnonzero(self._in_doubt(scored_NL))
+        for posts, scored_BL in self.sweep(self._exactly, again, tokens):
+            scored_NL[posts] = scored_BL
         return scored_NL
 
-    def _batch(self, ids: list[list[int]], padded: int) -> NDArray[np.float32]:
-        if len(ids) * padded > self.batch_tokens and len(ids) > 1:
-            return self._halves(ids, padded)  # planned before the budget was halved
-        try:
-            return self._forward(ids, padded)
-        except RuntimeError as error:
-            if not _out_of_memory(error) or len(ids) == 1:
-                raise
-        # outside the handler, so that the failed batch's tensors are let go before the halves run
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.batch_tokens = max(_SMALLEST_BUDGET, self.batch_tokens // 2)
-        return self._halves(ids, padded)
+    def _in_doubt(self, scored_NL: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(N): the posts to score once more, in float32.
 
-    def _halves(self, ids: list[list[int]], padded: int) -> NDArray[np.float32]:
-        middle = len(ids) // 2
-        return np.concatenate([self._batch(half, padded) for half in (ids[:middle], ids[middle:])])
+        Those whose numbers overflowed, and with `mixed` those that the root is not sure of: half
+        precision moves a probability most where it is near a half, there the softmax is steepest.
+        """
+        if self.settings.precision == "fp32":
+            return np.zeros(len(scored_NL), np.bool_)
+        overflowed_N: NDArray[np.bool_] = np.isnan(scored_NL.sum(axis=1))
+        if self.settings.precision != "mixed":
+            return overflowed_N
+        root_NK = scored_NL[:, self.taxonomy.slices[self.taxonomy.root.name]]
+        doubtful_N: NDArray[np.bool_] = overflowed_N | (root_NK.max(axis=1) < _SURE)
+        return doubtful_N
 
-    @torch.inference_mode()
-    def _forward(self, ids: list[list[int]], padded: int) -> NDArray[np.float32]:
-        ids_BT, mask_BT = pad(ids, padded, self.tokenizer.pad_token_id or 0, self.device)
-        bf16 = self.settings.precision == "bf16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-            probabilities_BL = self.model(input_ids=ids_BT, attention_mask=mask_BT).probabilities
-        scored: NDArray[np.float32] = probabilities_BL.float().cpu().numpy()
-        return scored
+    def _forward(self, ids: Ids) -> Tensor:
+        return self.forward(ids)
 
-
-def _status(texts: Sequence[str], probabilities_NL: NDArray[np.float32]) -> list[str]:
-    finite = [bool(np.isfinite(row_L).all()) for row_L in probabilities_NL]
-    return [
-        "ok" if good else ("error" if text else "empty")
-        for text, good in zip(texts, finite, strict=True)
-    ]
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    def _exactly(self, ids: Ids) -> Tensor:
+        return self.forward.exactly(ids)
 
 
 def load_model(folder: str | Path, **settings: int | str | None) -> Engine:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from corpus_lonely.errors import ModelError
 from corpus_lonely.files import files_sha256
 from corpus_lonely.taxonomy import Taxonomy
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised whenever the same text, model and settings may get other scores than before."""
 _TOKENIZER = ("tokenizer.json",)
 _NEEDED = ("config.json", "model.safetensors", *_TOKENIZER)
@@ -74,4 +75,16 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _fingerprint(folder: Path, needed: Sequence[str]) -> str:
     names = [*needed, *(name for name in _DECISIVE if (folder / name).is_file())]
-    return files_sha256([folder / name for name in names])
+    paths = [folder / name for name in names]
+    return _sha256(tuple((path, *_identity(path)) for path in paths))
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+@lru_cache(maxsize=8)
+def _sha256(files: tuple[tuple[Path, int, int, int], ...]) -> str:
+    # half a second for a BERT, so once a process while nobody changes the files
+    return files_sha256([path for path, *_ in files])

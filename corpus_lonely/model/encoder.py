@@ -120,13 +120,20 @@ def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> Non
 def check_length(max_tokens: int, config: PretrainedConfig) -> None:
     """SettingsError when an encoder has no positions for so many tokens."""
     limit = getattr(config, "max_position_embeddings", None)
-    # RoBERTa counts positions from its padding id on
-    if limit and config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        limit -= 2
+    if limit:
+        limit -= first_position(config)
     if limit and max_tokens > limit:
         raise SettingsError(
             f"--max-tokens must be at most {limit} for this {config.model_type}, got {max_tokens}"
         )
+
+
+def first_position(config: PretrainedConfig) -> int:
+    """The position that an encoder gives to a post's first token."""
+    # RoBERTa counts positions from its padding id on
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        return int(config.pad_token_id or 0) + 1
+    return 0
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The whole network as a Hugging Face model: encoder, pooling, head, loss; the taxonomy in its config."""
 
-# B posts, T tokens, X encoder hidden, L labels
+# B posts, T tokens of a post, N tokens of all posts, X encoder hidden, L labels
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,15 +97,49 @@ class LonelinessModel(PreTrainedModel):
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None
     ) -> LonelinessOutput:
         """input_ids and attention_mask: (B, T); labels: (B, L), zeros where a post has no target."""
+        return self.predict(self.represent(input_ids, attention_mask), labels)
+
+    def represent(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B, X) float32: the encoder's representation of posts padded to (B, T)."""
         hidden_BTX = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask
         ).last_hidden_state
-        # a head in bfloat16 would round probabilities to two or three digits
         with torch.autocast(hidden_BTX.device.type, enabled=False):
-            pooled_BX = self._pool(hidden_BTX.float(), attention_mask)
+            return self._pool(hidden_BTX.float(), attention_mask)
+
+    def represent_packed(self, ids_N: Tensor, bounds_B: Tensor, longest: int) -> Tensor:
+        """(B, X) float32: the same of posts laid end to end; needs `attention.PACKED`.
+
+        ids_N: the posts' token ids, one post after the other.
+        bounds_B: (B + 1) int32, where each post begins in `ids_N`, and where the last one ends.
+        longest: tokens of the longest post.
+        """
+        starts_N = torch.repeat_interleave(bounds_B[:-1], bounds_B.diff(), output_size=len(ids_N))
+        positions_N = torch.arange(len(ids_N), device=ids_N.device) - starts_N
+        hidden_NX = self.encoder(
+            input_ids=ids_N[None],
+            position_ids=(positions_N + encoders.first_position(self.encoder.config))[None],
+            cu_seq_lens_q=bounds_B,
+            cu_seq_lens_k=bounds_B,
+            max_length_q=longest,
+            max_length_k=longest,
+        ).last_hidden_state[0]
+        with torch.autocast(hidden_NX.device.type, enabled=False):
+            return self._pool_packed(hidden_NX.float(), bounds_B)
+
+    def predict(self, pooled_BX: Tensor, labels: Tensor | None = None) -> LonelinessOutput:
+        """Distributions from representations, and the loss where there are labels."""
+        # a head in bfloat16 would round probabilities to two or three digits
+        with torch.autocast(pooled_BX.device.type, enabled=False):
             predictions: Predictions = self.head(pooled_BX)
             loss = None if labels is None else self._loss(labels.float(), predictions)
         return LonelinessOutput(loss=loss, probabilities=predictions.final_BL)
+
+    def _pool_packed(self, hidden_NX: Tensor, bounds_B: Tensor) -> Tensor:
+        if self.config.pooling == "cls":
+            return hidden_NX[bounds_B[:-1].long()]
+        # not index_add: on a GPU it adds in another order each time, and other bytes come out
+        return torch.segment_reduce(hidden_NX, "mean", offsets=bounds_B.long(), axis=0)
 
     def _pool(self, hidden_BTX: Tensor, mask_BT: Tensor) -> Tensor:
         if self.config.pooling == "cls":

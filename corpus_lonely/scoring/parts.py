@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import reduce
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,25 @@ import pyarrow as pa
 
 from corpus_lonely import tables
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import atomic_path, create_json, json_bytes, read_json, write_json
+from corpus_lonely.files import atomic_path, create_json, json_bytes, read_json
 from corpus_lonely.scoring.lock import file_lock
+from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.seal import is_whole
-from corpus_lonely.storage import Place, RemotePath, about_place, contents, is_file, remove
+from corpus_lonely.storage import (
+    Place,
+    RemotePath,
+    about_place,
+    contents,
+    is_file,
+    put_json,
+    remove,
+)
 
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
+_BATCH = 1024
+"""Footers that are asked for at a time."""
 _LOOKS = 20
 _BETWEEN_LOOKS_S = 0.05
 
@@ -104,8 +116,9 @@ class Output:
         """
         parts = self._parts()
         if not parts:
-            return self._described() if isinstance(self.folder, RemotePath) else None
-        known = self._described() or next(filter(None, map(_run_of, parts)), None)
+            return self.described() if isinstance(self.folder, RemotePath) else None
+        runs = chain([self.described()], map(_run_of, parts))  # footers only where it is needed
+        known = next((run for run in runs if run), None)
         if known is None:
             raise _foreign(parts[0])
         return known
@@ -117,26 +130,31 @@ class Output:
                 raise _foreign(entry)
         return entries
 
-    def _described(self) -> Run | None:
+    def described(self) -> Run | None:
+        """The run that the description tells; None when there is none that can be read."""
         try:
             return Run.from_dict(read_json(self.description)["run"])
         except (InputError, KeyError, TypeError):
             return None
 
-    def done(self, run: Run, shards: list[Shard]) -> dict[int, Counts]:
-        """The counts of the parts that stand already, by the index of their shard.
+    def done(self, run: Run, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Counts]]:
+        """Those of `shards` whose parts stand already, with their counts, in order.
 
-        A part that is damaged anywhere, or is another shard's, is not done.
+        A part that is damaged anywhere, or is another shard's, is not done. What is read is not kept:
+        there may be a million of them.
         """
-        there = {entry.name for entry in self._parts()}
-        standing = [shard for shard in shards if shard.part in there]
+        there = Marks()
+        for part in self._parts():
+            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
+        if not there:
+            return
+        named = (shard for shard in shards if shard.index in there)
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(lambda shard: self.standing(run, shard), standing)
-            return {
-                shard.index: counts
-                for shard, counts in zip(standing, found, strict=True)
-                if counts is not None
-            }
+            while batch := list(islice(named, _BATCH)):
+                found = readers.map(lambda shard: self.standing(run, shard), batch)
+                for shard, counts in zip(batch, found, strict=True):
+                    if counts is not None:
+                        yield shard, counts
 
     def standing(self, run: Run, shard: Shard) -> Counts | None:
         """The counts of a shard whose part stands whole already; None when it does not.
@@ -167,20 +185,24 @@ class Output:
         with atomic_path(part, staging) as temporary:
             temporary.write_bytes(content)
 
-    def claim(self, content: dict[str, Any]) -> None:
-        """Makes the folder the run's that `content` describes; OutputError when it is another's.
+    def claim(self, content: dict[str, Any]) -> Run:
+        """Describes the run if nobody has, and returns the one that the description tells.
 
-        The first to come writes the description; later ones must agree with it.
+        Of several processes that begin together one wins, and the others hear what it decided.
         """
         content = {**content, "totals": None}
         self._create(content)
         # looked at though it may be ours: a store that knows no exclusion lets two succeed
         described = self._described_by_now()
         if described is None:  # what stands there is no description
-            self._replace(content)
-            return
+            put_json(self.description, content)
+            return Run.from_dict(content["run"])
+        return described
+
+    def insist(self, content: dict[str, Any]) -> None:
+        """As `claim`; OutputError when the folder is another run's."""
         wanted = Run.from_dict(content["run"])
-        if differences := wanted.differences(described):
+        if differences := wanted.differences(self.claim(content)):
             raise OutputError(
                 f"was begun with {'; '.join(differences)}",
                 where=self.folder,
@@ -192,16 +214,10 @@ class Output:
             return create_json(self.description, content)
         return self.description.create(json_bytes(content))
 
-    def _replace(self, content: dict[str, Any]) -> None:
-        if isinstance(self.description, Path):
-            write_json(self.description, content)
-        else:
-            self.description.write_bytes(json_bytes(content))
-
     def _described_by_now(self) -> Run | None:
-        """As `_described`; waits a little for one that is being written."""
+        """As `described`; waits a little for one that is being written."""
         for _ in range(_LOOKS):
-            if described := self._described():
+            if described := self.described():
                 return described
             time.sleep(_BETWEEN_LOOKS_S)
         return None
@@ -209,11 +225,22 @@ class Output:
     def describe(self, content: dict[str, Any], counts: Counts | None = None) -> None:
         """Writes the description of the run; with `counts` once all is done.
 
-        In a store it claims the folder too.
+        In a store it insists on the folder first, for nothing is locked there.
         """
         if isinstance(self.folder, RemotePath):
-            self.claim(content)
-        self._replace({**content, "totals": asdict(counts) if counts else None})
+            self.insist(content)
+        put_json(self.description, {**content, "totals": asdict(counts) if counts else None})
+
+    def count(self) -> int:
+        """How many parts there are, going by their names alone."""
+        return len(self._parts())
+
+    def totalled(self) -> bool:
+        """Whether the description tells the totals already."""
+        try:
+            return bool(read_json(self.description).get("totals"))
+        except (InputError, AttributeError):
+            return False
 
     def clean(self) -> None:
         """Removes what killed runs left in staging; only the holder of the lock may call it.

@@ -48,6 +48,18 @@ def part_name(index: int) -> str:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One of several processes that share a run: its shards are `index`, `index + of`, and so on."""
+
+    index: int
+    of: int
+
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard is this process's to do."""
+        return shard.index % self.of == self.index
+
+
+@dataclass(frozen=True)
 class Run:
     """All that decides the scores of a folder; two runs that agree on it write the same parts.
 
@@ -124,8 +136,13 @@ def default_shard_rows(rows: int, gpus: int) -> int:
     return min(largest, max(_SMALLEST_SHARD_ROWS, -(-rows // _SHARDS_OF_A_SMALL_INPUT)))
 
 
+def count_shards(posts: Posts, shard_rows: int) -> int:
+    """How many `cut_shards` will give."""
+    return sum(-(-file.rows // shard_rows) for file in posts.files)
+
+
 def cut_shards(posts: Posts, shard_rows: int) -> Iterator[Shard]:
-    """All shards, in the order of the input."""
+    """All shards, in the order of the input, each made when its turn comes."""
     index = 0
     for file in posts.files:
         for start in range(0, file.rows, shard_rows):

@@ -3,36 +3,35 @@
 import platform
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely import tables
 from corpus_lonely.errors import (
     CorpusLonelyError,
-    InputError,
     ModelError,
     OutputError,
+    ScoringError,
     SettingsError,
-    first_line,
 )
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
-from corpus_lonely.scoring.inputs import open_binary, verify_unchanged
+from corpus_lonely.scoring.failures import device_failure, without_text
+from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.scoring.reading import read_rows, read_texts
 from corpus_lonely.storage import Place
 
 if TYPE_CHECKING:
-    from corpus_lonely.inference.engine import Engine, Scores
+    from corpus_lonely.inference.engine import Engine
+    from corpus_lonely.inference.scores import Scores
 
-_READ_ROWS = 8192
 _TELL_EVERY_S = 0.5
 _VERSIONED = ("corpus-lonely", "torch", "transformers", "tokenizers")
 
@@ -70,6 +69,10 @@ class ShardResult:
     shard: Shard
     counts: Counts
     seconds: float
+    halvings: int = 0
+    """How often memory ran out, so that the batches were made smaller."""
+    batch_tokens: int = 0
+    """Padded tokens in a batch after that."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,17 @@ class ShardFailure:
     reason: str
     fatal: CorpusLonelyError | None = None
     """Set when every other shard would fail alike: a full disk, a model that has gone."""
-    died: bool = False
-    """Whether its worker died, again and again."""
+    suspect: bool = False
+    """Whether its worker died again and again, and it is not known whether for this shard."""
+    broken: bool = False
+    """Whether the device is of no more use to the process that tried."""
+
+
+Outcome = ShardResult | ShardFailure
+
+
+class Abandoned(Exception):  # noqa: N818  (no error: somebody changed their mind)
+    """Raised by whoever is told of a shard's progress and does not want it any more."""
 
 
 Told = Callable[[int], None]
@@ -124,40 +136,64 @@ def prepare(task: Task) -> Ready | CorpusLonelyError:
 def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResult | ShardFailure:
     """Scores one shard into its part file; raises nothing.
 
-    told: called now and then with how many of its posts are scored.
+    told: called with 0 as the work begins, then now and then with how many of its posts are scored,
+    and once more before the part is written. It may raise `Abandoned`: then nothing is written.
     """
-    began = time.perf_counter()
     try:
         with _lock:  # one model, one device: the shards of a process go one after the other
-            counts = _score(shard, task, told)
+            return _score(shard, task, told or _nobody)
     except (ModelError, OutputError, SettingsError) as error:
         return ShardFailure(shard, str(error), fatal=error)
     except CorpusLonelyError as error:
         return ShardFailure(shard, str(error))
+    except Abandoned:
+        return ShardFailure(shard, "is not wanted any more")
     except Exception as error:  # noqa: BLE001  (one shard's trouble must not stop the others)
-        return ShardFailure(shard, _without_text(error))
-    return ShardResult(shard, counts, time.perf_counter() - began)
+        if reason := device_failure(error):
+            return _broken(shard, task, reason)
+        return ShardFailure(shard, without_text(error))
 
 
-def _score(shard: Shard, task: Task, told: Told | None) -> Counts:
-    if standing := Output(task.out).standing(task.run, shard):
-        return standing  # its worker died between the rename and the answer
+def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
+    began, output = time.perf_counter(), Output(task.out)
+    if standing := output.standing(task.run, shard):
+        # its worker died between the rename and the answer
+        return ShardResult(shard, standing, 0.0)
+    told(0)
     engine = _ready_engine(task)
     verify_unchanged(shard.file)
-    rows = read_rows(shard, task)
-    scores = engine.score(_texts(rows.column(task.run.text_column)), _throttled(told))
+    rows = read_rows(shard, [task.run.text_column, *task.run.carried])
+    halved = engine.halvings
+    scores = engine.score(read_texts(rows.column(task.run.text_column)), _throttled(told))
     counts = _count(scores)
+    told(shard.rows)
+    if not output.standing(task.run, shard):  # it may have been given to another as well
+        _write(shard, task, rows, scores, counts, engine.settings.device)
+    seconds = time.perf_counter() - began
+    return ShardResult(shard, counts, seconds, engine.halvings - halved, engine.batch_tokens)
+
+
+def _write(
+    shard: Shard, task: Task, rows: pa.Table, scores: "Scores", counts: Counts, device: str
+) -> None:
     carried = _carried(rows, shard, task)
     labels = scores.to_arrow()
     schema = tables.scores_schema(scores.taxonomy, task.carried)
     part = pa.Table.from_arrays(
         [*carried, *labels.columns],
-        schema=tables.with_footer(
-            schema, _facts(shard, task, scores, counts, engine.settings.device)
-        ),
+        schema=tables.with_footer(schema, _facts(shard, task, scores, counts, device)),
     )
     Output(task.out).write(shard, part)
-    return counts
+
+
+def _broken(shard: Shard, task: Task, reason: str) -> ShardFailure:
+    told = f"{task.device} can compute nothing more in this process ({reason})"
+    error = ScoringError(told, hint="What is done is kept: run the same command again to go on")
+    return ShardFailure(shard, reason, fatal=error, broken=True)
+
+
+def _nobody(_posts: int) -> None:
+    """Hears how far a shard is where nobody else does."""
 
 
 def _ready_engine(task: Task) -> "Engine":
@@ -182,58 +218,7 @@ def _ready_engine(task: Task) -> "Engine":
     return _engine
 
 
-def read_rows(shard: Shard, task: Task) -> pa.Table:
-    """The shard's rows: the text column and those carried along that the file holds.
-
-    Only the row groups that it overlaps are opened, and streamed up to its range.
-    """
-    try:
-        with open_binary(shard.file.url) as file:
-            return pa.Table.from_batches(_batches(pq.ParquetFile(file), shard, task))
-    except (pa.ArrowException, OSError) as error:
-        reason = first_line(error)
-        raise InputError(f"cannot be read ({reason})", where=shard.file.url) from error
-
-
-def _batches(file: pq.ParquetFile, shard: Shard, task: Task) -> Iterator[pa.RecordBatch]:
-    groups, position = _row_groups(file, shard)
-    wanted = [task.run.text_column, *task.run.carried]
-    columns = [name for name in wanted if name in file.schema_arrow.names]
-    for batch in file.iter_batches(_READ_ROWS, row_groups=groups, columns=columns):
-        first = max(shard.start - position, 0)
-        last = min(shard.stop - position, batch.num_rows)
-        if first < last:
-            yield batch.slice(first, last - first)
-        position += batch.num_rows
-        if position >= shard.stop:
-            return
-
-
-def _row_groups(file: pq.ParquetFile, shard: Shard) -> tuple[list[int], int]:
-    """The row groups that the shard overlaps, and the number of the first row in them."""
-    groups: list[int] = []
-    first = position = 0
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        if position < shard.stop and position + rows > shard.start:
-            first = first if groups else position
-            groups.append(group)
-        position += rows
-    return groups, first
-
-
-def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    try:
-        texts: list[str | None] = column.cast(pa.string()).to_pylist()
-    except UnicodeDecodeError:  # Parquet does not check what it is told to be text
-        raw = column.cast(pa.binary()).to_pylist()
-        return [None if text is None else text.decode("utf-8", "replace") for text in raw]
-    return texts
-
-
-def _throttled(told: Told | None) -> Told | None:
-    if told is None:
-        return None
+def _throttled(told: Told) -> Told:
     done, last = 0, float("-inf")
 
     def tell(posts: int) -> None:
@@ -289,9 +274,3 @@ def _facts(
         "device": device.partition(":")[0],  # which of several computed is not told
         "counts": asdict(counts),
     }
-
-
-def _without_text(error: BaseException) -> str:
-    """An unforeseen error's kind and place; its message might quote a post."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -19,7 +19,8 @@ class TokenisedPosts(Dataset[Example]):
     """Posts cut into tokens once, with their targets."""
 
     def __init__(self, posts: LabelledPosts, tokenizer: Tokenizer, max_tokens: int) -> None:
-        self._ids = tokenise(tokenizer, posts.texts, max_tokens).ids
+        tokens = tokenise(tokenizer, posts.texts, max_tokens)
+        self._ids = [tokens.of(post).tolist() for post in range(len(posts.texts))]
         self._targets: list[list[float]] = posts.targets.values_NL.tolist()
 
     def __len__(self) -> int:

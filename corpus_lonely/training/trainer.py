@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from corpus_lonely import metrics
 from corpus_lonely.errors import SettingsError
-from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
+from corpus_lonely.inference.device import computes_bf16, find_device, keep_freed_memory
 from corpus_lonely.model.encoder import check_length, load_pretrained
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 from corpus_lonely.progress import Progress
@@ -97,7 +97,8 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         lr_scheduler_type="cosine",
         warmup_steps=settings.warmup,  # below 1 it is a share of the steps
         train_sampling_strategy="group_by_length",
-        bf16=find_precision(settings.precision, device) == "bf16",
+        bf16=settings.precision == "bf16"
+        or (settings.precision == "auto" and computes_bf16(device)),
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type == "cuda",
         eval_strategy="epoch",

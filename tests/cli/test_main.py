@@ -122,3 +122,19 @@ def test_progress_in_a_terminal_shows_rate_and_time() -> None:
         progress.advance(4, "detail")
     assert "100%" in out.getvalue()
     assert "posts/s" in out.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "told"), [(False, "16:24 left"), (True, " 16:20 ")])
+def test_time_left_counts_only_what_this_run_has_done(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, told: str
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("corpus_lonely.cli.progress.time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=160, get_time=lambda: now[0])
+    with TerminalProgress(console) as progress:
+        progress.start("Scoring", 1_000_000, "posts", done=900_000)
+        for _ in range(10):  # 100 posts a second: 98,400 left after 16 s, 98,000 after 20 s
+            now[0] += 2
+            progress.advance(200, "9 tokens/s")
+    assert told in out.getvalue()

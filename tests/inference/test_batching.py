@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,16 +15,15 @@ from corpus_lonely.model.encoder import find_encoder, load_tokenizer
 @given(st.lists(st.integers(1, 512), max_size=60), st.integers(512, 4096))
 def test_batches_hold_every_post_once_and_keep_the_budget(lengths: list[int], budget: int) -> None:
     seen: list[int] = []
-    for posts, padded in plan_batches(lengths, budget, 512):
-        seen += posts
-        assert max(lengths[post] for post in posts) <= padded <= 512
-        assert len(posts) == 1 or len(posts) * padded <= budget
+    for posts in plan_batches(np.array(lengths, dtype=np.int64), budget):
+        seen += posts.tolist()
+        assert len(posts) == 1 or len(posts) * max(lengths[post] for post in posts) <= budget
     assert sorted(seen) == list(range(len(lengths)))
 
 
 def test_the_longest_posts_come_first() -> None:
-    batches = list(plan_batches([5, 500, 30, 400], 512, 512))
-    assert [posts for posts, _padded in batches] == [[1], [3], [2, 0]]
+    batches = plan_batches(np.array([5, 500, 30, 400]), 512)
+    assert [posts.tolist() for posts in batches] == [[1], [3], [2, 0]]
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,23 @@ def test_pad() -> None:
 def test_tokenise_cuts_and_tells(tiny_encoder: Path) -> None:
     tokenizer = load_tokenizer(tiny_encoder)
     tokens = tokenise(tokenizer, ["alone", "alone " * 50], max_tokens=12)
-    assert tokens.lengths == [3, 12]
-    assert tokens.truncated == [False, True]
+    assert tokens.lengths.tolist() == [3, 12]
+    assert tokens.truncated.tolist() == [False, True]
     # both ends are the special ones, also where the text is cut
-    assert [tokens.ids[1][0], tokens.ids[1][-1]] == [tokens.ids[0][0], tokens.ids[0][-1]]
+    assert [tokens.of(1)[0], tokens.of(1)[-1]] == [tokens.of(0)[0], tokens.of(0)[-1]]
+
+
+def test_tokens_of_each_post_are_those_of_the_tokenizer(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(tiny_encoder)
+    texts = ["alone", "lonely cake", "football " * 9] * 2000  # more than are tokenised at once
+    tokens = tokenise(tokenizer, texts, max_tokens=8)
+    expected = tokenizer(texts[:3], truncation=True, max_length=8)["input_ids"]
+    assert [tokens.of(post).tolist() for post in range(6000)] == expected * 2000
+    assert tokenise(tokenizer, [], max_tokens=8).lengths.tolist() == []
 
 
 def test_minilm_is_not_cut_and_padded_to_128() -> None:
     tokenizer = load_tokenizer(find_encoder("minilm"))
     tokens = tokenise(tokenizer, ["one", "word " * 300], max_tokens=512)
-    assert tokens.lengths == [3, 302]
-    assert tokens.truncated == [False, False]
+    assert tokens.lengths.tolist() == [3, 302]
+    assert tokens.truncated.tolist() == [False, False]

@@ -1,6 +1,6 @@
 """Texts to distributions."""
 
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from corpus_lonely.inference import engine as engines
 from corpus_lonely.inference.device import find_device, find_precision
 from corpus_lonely.inference.engine import Engine, EngineSettings
 from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.inference.forward import Ids
+from corpus_lonely.inference.sweep import Sweep
 from corpus_lonely.tables import scores_schema
 from corpus_lonely.taxonomy import loneliness
 
@@ -81,23 +83,92 @@ def test_running_out_of_memory_halves_the_budget(
     whole = Engine._forward
     failures: list[int] = []
 
-    def small_memory(self: Engine, ids: list[list[int]], padded: int) -> object:
-        if len(ids) * padded > 1500:
+    def small_memory(self: Engine, ids: Ids) -> torch.Tensor:
+        if len(ids) * max(map(len, ids)) > 1500:
             failures.append(len(ids))
             raise torch.OutOfMemoryError("too much")
-        return whole(self, ids, padded)
+        return whole(self, ids)
 
     monkeypatch.setattr(Engine, "_forward", small_memory)
-    monkeypatch.setattr(engine, "batch_tokens", 4096)
+    monkeypatch.setattr(engine, "sweep", Sweep(engine.device, 2048))
     assert engine.score(texts).probabilities_NL == pytest.approx(expected, abs=1e-5)
-    assert engine.batch_tokens == 2048  # halved once: what was planned before is cut, not tried
-    assert len(failures) == 1
+    assert engine.batch_tokens == 1024  # halved once: what was planned before is cut, not tried
+    assert engine.halvings == len(failures) == 1
+
+
+def test_equal_texts_are_scored_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["alone", None, "cake &amp; music", "alone", "  alone ", "cake & music", "", "garden"]
+    expected = np.concatenate([engine.score([text]).probabilities_NL for text in texts])
+    whole = Engine._forward
+    seen: list[int] = []
+    told: list[int] = []
+
+    def counted(self: Engine, ids: Ids) -> torch.Tensor:
+        seen.append(len(ids))
+        return whole(self, ids)
+
+    monkeypatch.setattr(Engine, "_forward", counted)
+    scores = engine.score(texts, told.append)
+    assert sum(seen) == 3
+    assert sum(told) == 6  # texts, not what was computed
+    np.testing.assert_allclose(scores.probabilities_NL, expected, atol=1e-5)
+    assert scores.num_tokens.tolist() == [3, 0, 5, 3, 3, 5, 0, 3]
+
+
+def test_mixed_scores_doubtful_posts_once_more_in_float32(
+    tiny_model: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [" ".join(["alone"] * n + ["cake"] * (40 - n)) for n in range(41)]
+    exact = engine.score(texts).probabilities_NL
+    mixed = Engine.load(tiny_model, EngineSettings(precision="mixed", device="cpu"))
+    rough = Engine.load(tiny_model, EngineSettings(precision="bf16", device="cpu"))
+    plain = rough.score(texts).probabilities_NL
+    sureness = plain[:, :2].max(axis=1)
+    monkeypatch.setattr(engines, "_SURE", float(np.median(sureness)))
+    scored = mixed.score(texts).probabilities_NL
+    doubtful = sureness < np.median(sureness)
+    assert 0 < doubtful.sum() < len(texts)
+    np.testing.assert_allclose(scored[doubtful], exact[doubtful], atol=1e-6)
+    np.testing.assert_array_equal(scored[~doubtful], plain[~doubtful])
+    assert np.abs(plain[doubtful] - exact[doubtful]).max() > 1e-5
+
+
+def test_numbers_that_overflow_are_computed_again_in_float32(
+    tiny_model: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["alone", "cake", "garden music"]
+    half = Engine.load(tiny_model, EngineSettings(precision="bf16", device="cpu"))
+    whole = Engine._forward
+
+    def overflow(self: Engine, ids: Ids) -> torch.Tensor:
+        scored_BL = whole(self, ids).clone()
+        scored_BL[[len(post) > 3 for post in ids], 4] = torch.nan
+        return scored_BL
+
+    monkeypatch.setattr(Engine, "_forward", overflow)
+    scores = half.score(texts)
+    assert scores.status == ["ok", "ok", "ok"]
+    exact = engine.model  # the float32 engine's own weights
+    encoded = engine.tokenizer(texts[2], return_tensors="pt")
+    with torch.no_grad():
+        plain = exact(encoded["input_ids"], encoded["attention_mask"]).probabilities
+    np.testing.assert_allclose(scores.probabilities_NL[2], plain.numpy()[0], atol=1e-6)
+
+
+def test_threads_may_share_an_engine(engine: Engine) -> None:
+    texts = [f"{'alone ' * n} {'cake ' * (n % 7)}" for n in range(1, 90)]
+    expected = engine.score(texts)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: engine.score(texts), range(12)))
+    for scores in found:
+        np.testing.assert_array_equal(scores.probabilities_NL, expected.probabilities_NL)
+        np.testing.assert_array_equal(scores.num_tokens, expected.num_tokens)
 
 
 def test_other_errors_are_not_taken_for_memory(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_self: Engine, _ids: Sequence[Sequence[int]], _padded: int) -> None:
+    def broken(_self: Engine, _ids: Ids) -> None:
         raise RuntimeError("shapes cannot be multiplied")
 
     monkeypatch.setattr(Engine, "_forward", broken)
@@ -108,8 +179,8 @@ def test_other_errors_are_not_taken_for_memory(
 def test_a_row_without_a_number_is_an_error_and_not_a_score(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_number(_self: Engine, ids: list[list[int]], _padded: int) -> np.ndarray:
-        return np.full((len(ids), 21), np.nan, np.float32)
+    def no_number(_self: Engine, ids: Ids) -> torch.Tensor:
+        return torch.full((len(ids), 21), torch.nan)
 
     monkeypatch.setattr(Engine, "_forward", no_number)
     scores = engine.score(["a", None])
@@ -141,7 +212,9 @@ def test_settings_name_key_rule_and_value(settings: dict[str, int], problem: str
 def test_devices_and_precisions_that_are_not_there() -> None:
     with pytest.raises(SettingsError, match="--device 'nonsense' is not there"):
         find_device("nonsense")
-    with pytest.raises(SettingsError, match="--precision must be one of auto, bf16, fp32"):
+    with pytest.raises(
+        SettingsError, match="--precision must be one of auto, fp32, mixed, bf16, fp16"
+    ):
         find_precision("fp8", torch.device("cpu"))
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="--device 'cuda' is not there"):

@@ -234,7 +234,7 @@ def test_a_claim_without_parts_keeps_others_out_and_can_be_overwritten(
     store: Store, posts: Path, model: Path, near: dict[str, bytes]
 ) -> None:
     output = Output(place(f"{store.url}/scores"))
-    output.claim({"run": RUN.to_dict()})
+    output.insist({"run": RUN.to_dict()})
     with pytest.raises(OutputError, match="was begun with another model"):
         run(str(posts), model, f"{store.url}/scores")
     run(str(posts), model, f"{store.url}/scores", overwrite=True)
@@ -261,7 +261,7 @@ output.begun()  # the library is loaded, the connection made
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    output.claim({"run": run.to_dict(), "by": sys.argv[2]})
+    output.insist({"run": run.to_dict(), "by": sys.argv[2]})
 except OutputError as error:
     sys.exit(str(error))
 """
@@ -333,10 +333,10 @@ def test_a_store_without_exclusive_writes_still_tells_who_came_first(store: Stor
         }
     )
     output = Output(place(f"{store.url}/scores"))
-    output.claim({"run": RUN.to_dict()})
-    output.claim({"run": RUN.to_dict()})
+    output.insist({"run": RUN.to_dict()})
+    output.insist({"run": RUN.to_dict()})
     with pytest.raises(OutputError, match="--max-tokens"):
-        output.claim({"run": replace(RUN, max_tokens=8).to_dict()})
+        output.insist({"run": replace(RUN, max_tokens=8).to_dict()})
 
 
 FILE = InputFile("a.parquet", "/a.parquet", 100, "f", 600_000)
@@ -351,6 +351,11 @@ def part(shard: Shard) -> pa.Table:
     return table.cast(tables.with_footer(table.schema, facts))
 
 
+def done(output: Output) -> set[int]:
+    """The indices of the shards whose parts stand."""
+    return {shard.index for shard, _counts in output.done(RUN, SHARDS)}
+
+
 def test_what_is_done_is_told_by_footers_alone(store: Store) -> None:
     output = Output(place(f"{store.url}/scores"))
     for shard in SHARDS:
@@ -358,7 +363,7 @@ def test_what_is_done_is_told_by_footers_alone(store: Store) -> None:
     size = len(store.get("scores/part-000000.parquet"))
     assert size > 2_000_000
     store.asked()
-    assert set(output.done(RUN, SHARDS)) == {0, 1}
+    assert done(output) == {0, 1}
     read = [request for request in store.asked() if request["path"].endswith(".parquet")]
     ranges = [request["range"] for request in read if request["method"] == "GET"]
     assert len(ranges) == 2
@@ -374,21 +379,21 @@ def test_a_footer_longer_than_expected_is_read_whole(
     output = Output(place(f"{store.url}/scores"))
     output.write(SHARDS[0], part(SHARDS[0]))
     monkeypatch.setattr(tables, "_FOOTER_BYTES", 100)
-    assert set(output.done(RUN, SHARDS)) == {0}
+    assert done(output) == {0}
 
 
 def test_what_others_did_meanwhile_is_seen(store: Store) -> None:
     output = Output(place(f"{store.url}/scores"))
     output.write(SHARDS[0], part(SHARDS[0]))
-    assert set(output.done(RUN, SHARDS)) == {0}
+    assert done(output) == {0}
     store.put("scores/part-000001.parquet", tables.sealed_bytes(part(SHARDS[1])))
-    assert set(output.done(RUN, SHARDS)) == {0, 1}
+    assert done(output) == {0, 1}
     store.delete("scores/part-000000.parquet")
-    assert set(output.done(RUN, SHARDS)) == {1}
+    assert done(output) == {1}
     store.put("scores/part-000001.parquet", store.get("scores/part-000001.parquet")[:-100])
-    assert output.done(RUN, SHARDS) == {}
+    assert done(output) == set()
     store.put("scores/part-000001.parquet", b"")
-    assert output.done(RUN, SHARDS) == {}
+    assert done(output) == set()
 
 
 def busy(holds: str, **more: Any) -> dict[str, Any]:

@@ -55,12 +55,12 @@ def output(tmp_path: Path) -> Output:
 
 
 def test_what_is_done_is_what_stands_whole_and_fits(output: Output) -> None:
-    assert output.done(RUN, SHARDS) == {}
+    assert list(output.done(RUN, SHARDS)) == []
     _write(output, SHARDS[0])
-    assert output.done(RUN, SHARDS) == {0: COUNTS}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS)]
     _write(output, SHARDS[1])
-    assert output.done(RUN, SHARDS) == {0: COUNTS, 1: COUNTS}
-    assert output.done(replace(RUN, precision="fp32"), SHARDS) == {}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS), (SHARDS[1], COUNTS)]
+    assert list(output.done(replace(RUN, precision="fp32"), SHARDS)) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "rows", "other shard"])
@@ -75,7 +75,7 @@ def test_a_part_that_is_damaged_is_not_done(output: Output, damage: str) -> None
         whole = path.read_bytes()
         path.write_bytes({"cut": whole[:-1], "garbage": b"\xff" * 99, "empty": b""}[damage])
     assert output.begun() == RUN
-    assert output.done(RUN, SHARDS) == {0: COUNTS}
+    assert list(output.done(RUN, SHARDS)) == [(SHARDS[0], COUNTS)]
 
 
 def test_damage_to_any_byte_is_seen(output: Output) -> None:
@@ -245,14 +245,14 @@ def test_what_members_left_is_removed_by_the_last_to_leave(output: Output) -> No
 
 def test_members_claim_a_folder_or_agree(output: Output) -> None:
     content = {"kind": "scores", "run": RUN.to_dict()}
-    output.claim({**content, "by": "first"})
-    output.claim({**content, "by": "second"})
+    output.insist({**content, "by": "first"})
+    output.insist({**content, "by": "second"})
     described = json.loads(output.description.read_text("utf-8"))
     assert described == {**content, "by": "first", "totals": None}
     with pytest.raises(
         OutputError, match=r"scores: was begun with --max-tokens 512, not 8\. Choose"
     ):
-        output.claim({**content, "run": replace(RUN, max_tokens=8).to_dict()})
+        output.insist({**content, "run": replace(RUN, max_tokens=8).to_dict()})
     beside = local(output).with_name("scores.about")
     assert [path.name for path in beside.iterdir()] == ["scores.json"]
 
@@ -270,10 +270,10 @@ def test_a_disk_without_links_can_be_claimed_too(
 
 def test_a_spoilt_description_is_replaced(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "_BETWEEN_LOOKS_S", 0.001)
-    output.claim({"run": RUN.to_dict()})
+    output.insist({"run": RUN.to_dict()})
     whole = output.description.read_bytes()
     local(output).with_name("scores.about").joinpath("scores.json").write_bytes(whole[:20])
-    output.claim({"run": RUN.to_dict()})
+    output.insist({"run": RUN.to_dict()})
     assert output.description.read_bytes() == whole
 
 

@@ -15,9 +15,9 @@ from distributed import LocalCluster
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import ScoringError
-from corpus_lonely.scoring import dispatch
+from corpus_lonely.scoring import on_cluster
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.worker import Task
+from corpus_lonely.scoring.worker import Outcome, Task
 from tests.scoring.conftest import make_model, make_posts
 from tests.scoring.test_job import Heard, contents, run
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-c", "from corpus_lonely.cli.main import main; main()", "score"]
 PARTS = 24
-_ON_WORKER = dispatch._on_worker
+_ON_WORKER = on_cluster._on_worker
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def die_on_the_second(shard: Shard, task: Task, topic: str) -> dispatch.Outcome:
+def die_on_the_second(shard: Shard, task: Task, topic: str) -> Outcome:
     """What stands in for `_on_worker`, in the worker."""
     if shard.index == 1:
         os._exit(1)
@@ -214,7 +214,7 @@ def die_on_the_second(shard: Shard, task: Task, topic: str) -> dispatch.Outcome:
 def test_a_shard_that_kills_its_workers_is_set_aside(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_on_worker", die_on_the_second)
+    monkeypatch.setattr(on_cluster, "_on_worker", die_on_the_second)
     heard = Heard()
     cluster = ClusterSettings(workers=2, threads=1)
     with pytest.raises(
@@ -233,7 +233,7 @@ def die(_task: Task) -> None:
 def test_a_model_that_kills_its_workers_ends_the_run(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "prepare", die)
+    monkeypatch.setattr(on_cluster, "prepare", die)
     cluster = ClusterSettings(workers=1, threads=1)
     with pytest.raises(ScoringError, match=r"could not load the model \(KilledWorker\)"):
         run(posts, model, tmp_path / "scores", cluster=cluster)
@@ -268,7 +268,7 @@ def test_a_cluster_that_exists(
 def test_a_scheduler_that_goes_away(
     many_posts: Path, slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(on_cluster, "_LOST_AFTER_S", 1.0)
     code = (
         "from distributed import LocalCluster\n"
         "cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False,\n"

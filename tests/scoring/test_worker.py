@@ -2,31 +2,38 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus_lonely import tables
 from corpus_lonely.errors import ModelError, OutputError
+from corpus_lonely.files import files_sha256
+from corpus_lonely.inference import folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.scoring import worker
+from corpus_lonely.scoring.failures import device_failure
 from corpus_lonely.scoring.inputs import find_posts
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards
+from corpus_lonely.scoring.reading import read_rows
 from corpus_lonely.scoring.worker import (
+    Abandoned,
     Ready,
     ShardFailure,
     ShardResult,
     Task,
     prepare,
-    read_rows,
     score_shard,
 )
 from corpus_lonely.taxonomy import loneliness
@@ -49,7 +56,9 @@ def make_task(source: Path, model: Path, out: Path, shard_rows: int) -> tuple[Ta
     return Task(run, model, out, "cpu", 1, posts.carried, len(shards)), shards
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 60))
 def test_a_shard_reads_its_rows_and_no_others(
     tmp_path: Path, rows: int, group: int, shard_rows: int
@@ -58,10 +67,7 @@ def test_a_shard_reads_its_rows_and_no_others(
     whole = pa.table({"text": [f"post {i}" for i in range(rows)], "post_id": map(str, range(rows))})
     pq.write_table(whole, path, row_group_size=group)
     posts = find_posts(str(path))
-    task = Task(
-        replace(RUN, carried=("post_id",)), tmp_path, tmp_path, "cpu", None, posts.carried, 1
-    )
-    read = [read_rows(shard, task) for shard in cut_shards(posts, shard_rows)]
+    read = [read_rows(shard, ["text", "post_id"]) for shard in cut_shards(posts, shard_rows)]
     assert pa.concat_tables(read).to_pylist() == whole.to_pylist()
 
 
@@ -227,6 +233,118 @@ def test_one_model_serves_auto_and_what_it_turned_out_to_be(
     loaded = worker._engine
     prepare(replace(auto, run=replace(auto.run, precision=ready.precision)))
     assert worker._engine is loaded
-    other = {"bf16": "fp32", "fp32": "bf16"}[ready.precision]
+    other = "bf16" if ready.precision == "fp32" else "fp32"
     prepare(replace(auto, run=replace(auto.run, precision=other)))
     assert worker._engine is not loaded
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with"),
+            "CUDA error: an illegal memory access was encountered",
+        ),
+        (
+            RuntimeError("CUDA error: device-side assert triggered\nFor debugging"),
+            "CUDA error: device-side assert triggered",
+        ),
+        (
+            RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        ),
+        (torch.AcceleratorError("what torch raises by its own name"), "AcceleratorError"),
+        (torch.OutOfMemoryError("CUDA out of memory. CUDA error: none"), None),
+        (RuntimeError("The size of tensor a must match"), None),
+        (ValueError("CUDA error: says somebody's post"), None),
+    ],
+)
+def test_what_a_new_process_alone_can_mend(error: Exception, told: str | None) -> None:
+    assert device_failure(error) == told
+
+
+def test_a_broken_device_stops_a_run_that_has_no_other_process(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Engine, "score", fail)
+    failure = score_shard(shards[0], task)
+    assert isinstance(failure, ShardFailure)
+    assert failure.broken
+    assert "can compute nothing more in this process (CUDA error: an ill" in str(failure.fatal)
+
+
+def test_memory_that_ran_out_is_told_by_the_shard_that_met_it(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    real = Engine.score
+
+    def short(self: Any, *arguments: Any) -> Any:
+        if not (tmp_path / "scores" / shards[1].part).exists():
+            self.halvings, self.batch_tokens = getattr(self, "halvings", 0) + 1, 4096
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Engine, "score", short)
+    results = [score_shard(shard, task) for shard in shards]
+    told = [(r.halvings, r.batch_tokens) for r in results if isinstance(r, ShardResult)]
+    assert told == [(1, 4096), (1, 4096), (0, 4096)]
+    monkeypatch.setattr(worker, "_engine", None)  # the budget would stay cut for other tests
+
+
+def test_a_shard_that_is_not_wanted_any_more_is_not_written(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+
+    def told(rows: int) -> None:
+        if rows == shards[0].rows:  # at the last moment
+            raise Abandoned
+
+    outcome = score_shard(shards[0], task, told)
+    assert isinstance(outcome, ShardFailure)
+    assert outcome.fatal is None
+    assert not (tmp_path / "scores").exists()
+
+
+def test_a_part_that_another_wrote_meanwhile_is_left_as_it_is(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    written: list[int] = []
+
+    def overtaken(rows: int) -> None:
+        if rows == shards[0].rows:
+            part = tmp_path / "scores" / "part-000000.parquet"
+            part.parent.mkdir()
+            part.write_bytes(whole)
+            written.append(part.stat().st_mtime_ns)
+
+    score_shard(shards[0], replace(task, out=tmp_path / "before"))
+    whole = (tmp_path / "before" / "part-000000.parquet").read_bytes()
+    assert isinstance(score_shard(shards[0], task, overtaken), ShardResult)
+    assert (tmp_path / "scores" / "part-000000.parquet").stat().st_mtime_ns == written[0]
+
+
+def test_a_process_reads_a_model_once_to_know_it(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Path(shutil.copytree(model, tmp_path / "model"))
+    read: list[str] = []
+    real = files_sha256
+
+    def counted(paths: list[Path]) -> str:
+        read.extend(path.name for path in paths)
+        return real(paths)
+
+    monkeypatch.setattr(folder, "files_sha256", counted)
+    known = model_facts(mine).fingerprint
+    Engine.load(mine, EngineSettings(device="cpu"))
+    assert model_facts(mine).fingerprint == known
+    assert read.count("model.safetensors") == 1
+    (mine / "config.json").write_text((mine / "config.json").read_text() + " ")
+    assert model_facts(mine).fingerprint != known

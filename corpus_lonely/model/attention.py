@@ -1,0 +1,89 @@
+"""Attention over posts laid end to end: nothing is padded, and no post sees another."""
+
+# N tokens of all posts of a batch, H heads, D units of a head, P posts
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+
+PACKED = "corpus_lonely_packed"
+"""The name under which transformers finds it."""
+
+
+def packed_attention(
+    module: nn.Module,
+    query_1HND: Tensor,
+    key_1HND: Tensor,
+    value_1HND: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    cu_seq_lens_q: Tensor,
+    max_length_q: int,
+    scaling: float | None = None,
+    **_others: Any,
+) -> tuple[Tensor, None]:
+    """What transformers' attention functions do, for a batch of one row that holds P posts.
+
+    cu_seq_lens_q: (P + 1) int32, where each post begins, and where the last one ends.
+    max_length_q: tokens of the longest post.
+    Returns (1, N, H, D). `attention_mask` is not read: the bounds say all. Positions alone would
+    not: packed by `position_ids` under sdpa, posts would see each other in silence.
+    """
+    if getattr(module, "is_causal", False) or attention_mask is not None:
+        raise ValueError("packed attention is neither causal nor masked")
+    attend = _by_kernel if query_1HND.is_cuda else _by_post
+    # (1, H, N, D) to (N, H, D)
+    query_NHD, key_NHD, value_NHD = (
+        x_1HND[0].transpose(0, 1) for x_1HND in (query_1HND, key_1HND, value_1HND)
+    )
+    out_NHD = attend(query_NHD, key_NHD, value_NHD, cu_seq_lens_q, max_length_q, scaling)
+    return out_NHD[None], None
+
+
+def _by_kernel(
+    query_NHD: Tensor,
+    key_NHD: Tensor,
+    value_NHD: Tensor,
+    bounds_P: Tensor,
+    longest: int,
+    scaling: float | None,
+) -> Tensor:
+    from torch.nn.attention.varlen import (  # noqa: PLC0415  (not in every torch that we allow)
+        varlen_attn,
+    )
+
+    out_NHD = varlen_attn(
+        query_NHD, key_NHD, value_NHD, bounds_P, bounds_P, longest, longest, scale=scaling
+    )
+    assert isinstance(out_NHD, Tensor)  # noqa: S101  (narrows the type: no auxiliaries were asked for)
+    return out_NHD
+
+
+def _by_post(
+    query_NHD: Tensor,
+    key_NHD: Tensor,
+    value_NHD: Tensor,
+    bounds_P: Tensor,
+    _longest: int,
+    scaling: float | None,
+) -> Tensor:
+    """One post after the other: what the kernel computes, where there is no kernel."""
+    ends = bounds_P.tolist()
+    attended = [
+        nn.functional.scaled_dot_product_attention(
+            query_NHD[start:stop].transpose(0, 1)[None],
+            key_NHD[start:stop].transpose(0, 1)[None],
+            value_NHD[start:stop].transpose(0, 1)[None],
+            scale=scaling,
+        )[0].transpose(0, 1)
+        for start, stop in pairwise(ends)
+    ]
+    return torch.cat(attended)
+
+
+AttentionInterface.register(PACKED, packed_attention)
+# no mask is built for it: one of N x N tokens would fill the memory
+AttentionMaskInterface.register(PACKED, lambda *_arguments, **_named: None)

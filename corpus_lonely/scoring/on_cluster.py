@@ -1,0 +1,232 @@
+"""Hands shards to the workers of a Dask cluster, a bounded number at a time, until all have landed."""
+
+import os
+import queue
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+from distributed import Future, KilledWorker, as_completed, get_worker
+
+from corpus_lonely.cluster import MAX_DEATHS, Cluster
+from corpus_lonely.errors import CorpusLonelyError, ScoringError
+from corpus_lonely.scoring.flights import Flight, Flights
+from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.worker import (
+    Abandoned,
+    Outcome,
+    Ready,
+    ShardFailure,
+    Task,
+    prepare,
+    score_shard,
+)
+
+Heard = Callable[[int, int], None]
+
+_OUTSTANDING_PER_WORKER = 4
+"""Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
+_POLL_S = 1.0
+_LOST_AFTER_S = 30.0
+_LAST_WORDS_S = 0.5
+"""A worker that ends itself waits so long, for what it says to be sent."""
+
+
+class OnCluster:
+    """One future a shard; a shard whose worker dies is given to another.
+
+    When nothing is left to hand out and workers are idle, a shard that takes much longer than usual
+    is started once more elsewhere: the first to land counts, and both would write the same bytes.
+    """
+
+    def __init__(self, cluster: Cluster, note: Callable[[str], None]) -> None:
+        self._cluster, self._client, self._note = cluster, cluster.client, note
+        self._run = uuid.uuid4().hex[:8]  # another run on the same scheduler has other keys
+        self._inbox: queue.Queue[Any] = queue.Queue()
+        self._alive: set[str] = set()
+        self._looked = self._answered = 0.0
+        self._submitted = self._retries = 0
+        self._loading: list[Future[Any]] = []
+        self._flights = Flights()
+        self._broken: dict[int, str] = {}
+
+    def prepare(self, task: Task) -> Ready:
+        """See `Executor.prepare`. All workers load at once; the first to be ready is enough."""
+        self._look()
+        # not bound to a worker's address: one that dies comes back under another, and Dask would wait
+        # for the old one forever
+        self._loading = [self._client.submit(prepare, task, pure=False) for _ in self._alive]
+        first = next(as_completed(self._loading, loop=self._client.loop))
+        if first.status not in ("finished", "error"):
+            raise _lost(self._cluster.address)
+        if first.status == "error":
+            raise ScoringError(
+                f"a worker could not load the model ({type(first.exception()).__name__})",
+                where=self._cluster.address,
+                hint="It may be short of memory, or lack this package: see its log",
+            )
+        return _told(first.result())
+
+    def score(self, shards: Iterable[Shard], task: Task, heard: Heard) -> Generator[Outcome]:
+        """See `Executor.score`."""
+        self._client.subscribe_topic(self._run, lambda event: self._inbox.put(event[1]))
+        suspects: list[Shard] = []
+        try:
+            for outcome in self._hand_out(shards, task, heard, self._room):
+                if isinstance(outcome, ShardFailure) and outcome.suspect:
+                    suspects.append(outcome.shard)
+                else:
+                    yield outcome
+            # Dask blames all that a dead worker had been given; alone, only the guilty die again
+            self._retries += len(suspects)
+            yield from self._hand_out(suspects, task, heard, lambda: 1)
+        finally:
+            self._recall()
+
+    def _hand_out(
+        self, shards: Iterable[Shard], task: Task, heard: Heard, room: Callable[[], int]
+    ) -> Iterator[Outcome]:
+        waiting = iter(shards)
+        while True:
+            self._look()
+            wanted = room() - len(self._flights)
+            for shard in islice(waiting, max(0, wanted)):
+                self._send(shard, task)
+                wanted -= 1
+            if not self._flights:
+                return
+            if wanted > 0 and room == self._room:
+                self._start_twice(task)
+            try:
+                message = self._inbox.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if not isinstance(message, Future):
+                self._hear(message, heard)
+            elif flight := self._flights.landed(message):
+                yield self._outcome(message, flight)
+                self._cancel(flight.copies)
+                message.release()
+
+    def _start_twice(self, task: Task) -> None:
+        """Nothing is left to hand out: what idle workers can do is overtake a slow one."""
+        for flight in self._flights.slow():
+            others = self._alive - {flight.worker}
+            if not others or len(self._flights.futures()) >= len(self._alive):
+                return
+            self._send(flight.shard, task, workers=sorted(others), allow_other_workers=True)
+
+    def _hear(self, message: Any, heard: Heard) -> None:
+        index, rows, worker, broken = message
+        if broken:
+            self._broken[index] = broken
+            self._note(f"A worker's device failed ({broken}); a fresh worker is started")
+        elif rows:
+            heard(index, rows)
+        elif self._flights.begun(index, worker):
+            self._retries += 1
+
+    def _recall(self) -> None:
+        """Leaves the cluster idle: what still runs there is stopped, and writes nothing any more."""
+        with suppress(OSError, RuntimeError, TimeoutError, ValueError):
+            self._client.unsubscribe_topic(self._run)
+        self._cancel(self._flights.futures())
+
+    def _cancel(self, futures: list[Future[Any]]) -> None:
+        if futures and self._cluster.alive():
+            with suppress(OSError, RuntimeError, TimeoutError):
+                self._client.cancel(futures, force=True)
+
+    def workers(self) -> int:
+        """See `Executor.workers`."""
+        return len(self._alive)
+
+    def retries(self) -> int:
+        """See `Executor.retries`."""
+        return self._retries
+
+    def _room(self) -> int:
+        return _OUTSTANDING_PER_WORKER * max(1, len(self._alive))
+
+    def _send(self, shard: Shard, task: Task, **where: Any) -> None:
+        self._submitted += 1  # a key is used once, also for a shard that is tried again
+        key = f"score-{self._run}-{self._submitted:06d}"
+        future = self._client.submit(
+            _on_worker, shard, task, self._run, key=key, pure=False, **where
+        )
+        future.add_done_callback(self._inbox.put)
+        self._flights.add(shard, future)
+
+    def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
+        shard = flight.shard
+        if future.status == "finished":
+            outcome: Outcome = future.result()
+            return outcome
+        if future.status != "error":
+            raise _lost(self._cluster.address)
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            # the message of an error that nobody foresaw might quote a post
+            return ShardFailure(shard, f"{type(error).__name__} on its worker")
+        reason = f"its worker died {MAX_DEATHS} times; it may need more memory than there is"
+        if broken := self._broken.pop(shard.index, None):
+            reason = f"its worker's device failed {MAX_DEATHS} times ({broken})"
+        # a shard that was at work each time is to blame, and one that waited at a worker may be not
+        return ShardFailure(shard, reason, suspect=flight.begins < MAX_DEATHS)
+
+    def _look(self) -> None:
+        """Sees now and then who is alive; ScoringError when the scheduler is gone."""
+        now = time.monotonic()
+        if now - self._looked < _POLL_S:
+            return
+        self._looked = now
+        try:
+            alive = self._cluster.workers()
+        except OSError:
+            alive = None
+        if alive is None or not self._cluster.alive():
+            if now - self._answered > _LOST_AFTER_S:
+                raise _lost(self._cluster.address)
+            return
+        self._answered = now
+        if dead := self._alive - alive:
+            self._note(
+                f"{len(dead)} of {len(self._alive)} workers died; their shards are handed out again"
+            )
+        self._alive = alive
+
+
+def _on_worker(shard: Shard, task: Task, topic: str) -> Outcome:
+    """Scores a shard in a worker; ends the worker where its device is broken."""
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def told(rows: int) -> None:
+        state = worker.state.tasks.get(key)
+        if state is None or state.state == "cancelled":
+            raise Abandoned
+        worker.log_event(topic, (shard.index, rows, worker.address, ""))
+
+    outcome = score_shard(shard, task, told)
+    if isinstance(outcome, ShardFailure) and outcome.broken and worker.nanny:
+        worker.log_event(topic, (shard.index, 0, worker.address, outcome.reason))
+        time.sleep(_LAST_WORDS_S)
+        os._exit(1)  # its nanny starts another, and the scheduler gives the shard to one that lives
+    return outcome
+
+
+def _told(ready: Ready | CorpusLonelyError) -> Ready:
+    if isinstance(ready, CorpusLonelyError):
+        raise ready
+    return ready
+
+
+def _lost(where: str) -> ScoringError:
+    return ScoringError(
+        "the scheduler is gone",
+        where=where,
+        hint="What is done is kept: run the same command again to go on",
+    )

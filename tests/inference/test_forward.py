@@ -1,0 +1,126 @@
+"""Posts laid end to end: the same numbers as padded ones, and none sees another."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, DistilBertConfig, MPNetConfig, RobertaConfig
+
+from corpus_lonely.inference.forward import Forward
+from corpus_lonely.model.attention import PACKED
+from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
+
+CPU = torch.device("cpu")
+SMALL: dict[str, Any] = {"vocab_size": 50, "max_position_embeddings": 64, "pad_token_id": 1}
+WIDE: dict[str, Any] = {
+    **SMALL,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+ENCODERS = {
+    "bert": BertConfig(**WIDE),
+    "roberta": RobertaConfig(**WIDE),
+    "distilbert": DistilBertConfig(**SMALL, dim=32, hidden_dim=64, n_layers=2, n_heads=4),
+    "mpnet": MPNetConfig(**WIDE),  # its attention adds what it has learnt of distances
+}
+
+
+def make_forward(encoder: str, pooling: str = "mean", precision: str = "fp32") -> Forward:
+    torch.manual_seed(0)
+    config = LonelinessConfig(
+        encoder_config=ENCODERS[encoder].to_dict(),
+        pooling=pooling,  # type: ignore[arg-type]
+        head_size=32,
+    )
+    model = LonelinessModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0.0, 0.3)
+    return Forward(model, CPU, precision, pad_id=1)
+
+
+def make_ids(lengths: list[int]) -> list[np.ndarray]:
+    dice = np.random.default_rng(0)
+    return [dice.integers(2, 50, length, dtype=np.int32) for length in lengths]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("encoder", ["bert", "roberta"])
+def test_packed_posts_score_as_padded_ones(encoder: str, pooling: str) -> None:
+    forward = make_forward(encoder, pooling)
+    ids = make_ids([7, 1, 40, 23, 23, 2, 60])
+    padded = forward(ids).numpy()
+    assert forward.pack()
+    assert forward.packed
+    np.testing.assert_allclose(forward(ids).numpy(), padded, atol=2e-6)
+    # more tokens in all than the encoder has positions for
+    many = make_ids([50] * 9)
+    packed = forward(many).numpy()
+    np.testing.assert_allclose(packed, forward.exactly(many).numpy(), atol=2e-6)
+    assert forward.model.encoder.config._attn_implementation == PACKED
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_posts_scores_do_not_depend_on_its_neighbours(packed: bool) -> None:
+    forward = make_forward("bert")
+    assert not packed or forward.pack()
+    post, *others = make_ids([20, 19, 33, 4])
+    alone = forward([post]).numpy()[0]
+    for neighbours in ([others[0]], others, [post, *others], others[::-1]):
+        np.testing.assert_allclose(forward([*neighbours, post]).numpy()[-1], alone, atol=2e-6)
+        np.testing.assert_allclose(forward([post, *neighbours]).numpy()[0], alone, atol=2e-6)
+
+
+def test_packing_by_positions_alone_would_leak() -> None:
+    forward = make_forward("bert")
+    first, second = make_ids([20, 12])
+    encoder = forward.model.encoder
+    positions = torch.cat([torch.arange(20), torch.arange(12)])[None]
+    together = torch.from_numpy(np.concatenate([first, second]).astype(np.int64))[None]
+    with torch.inference_mode():
+        leaking = encoder(input_ids=together, position_ids=positions).last_hidden_state[0, :20]
+        alone = encoder(input_ids=together[:, :20]).last_hidden_state[0]
+    assert float((leaking - alone).abs().max()) > 1e-3  # why the bounds are handed down
+
+
+@pytest.mark.parametrize("encoder", ["distilbert", "mpnet"])
+def test_an_encoder_that_cannot_be_packed_is_padded(encoder: str) -> None:
+    forward = make_forward(encoder)
+    ids = make_ids([7, 30, 3])
+    before = forward(ids).numpy()
+    if forward.pack():  # where this transformers hands the bounds down after all
+        np.testing.assert_allclose(forward(ids).numpy(), before, atol=2e-6)
+    else:
+        assert not forward.packed
+        np.testing.assert_array_equal(forward(ids).numpy(), before)
+
+
+def test_a_kernel_that_leaks_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from corpus_lonely.model import attention  # noqa: PLC0415
+
+    def leaking(query_NHD: Any, key_NHD: Any, value_NHD: Any, *_rest: Any) -> Any:
+        whole = [x.transpose(0, 1)[None] for x in (query_NHD, key_NHD, value_NHD)]
+        out = torch.nn.functional.scaled_dot_product_attention(*whole)
+        return out[0].transpose(0, 1)
+
+    monkeypatch.setattr(attention, "_by_post", leaking)
+    forward = make_forward("bert")
+    ids = make_ids([7, 30, 3])
+    before = forward(ids).numpy()
+    assert not forward.pack()
+    np.testing.assert_array_equal(forward(ids).numpy(), before)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_kernel_agrees() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    forward = make_forward("bert")
+    ids = make_ids([7, 1, 40, 23, 60])
+    exact = forward(ids).numpy()
+    half = Forward(forward.model, torch.device("cuda"), "fp16", pad_id=1)
+    assert half.pack()
+    np.testing.assert_allclose(half(ids).cpu().numpy(), exact, atol=0.01)
