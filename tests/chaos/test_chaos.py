@@ -77,8 +77,20 @@ def test_a_worker_dies_a_part_rots_the_driver_dies(
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_workers_start_is_one_line(
-    chaos_posts: Path, chaos_model: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("blow", "status", "told"),
+    [
+        (signal.SIGINT, 130, "Interrupted. What is done is kept: run the same command again to go"),
+        (signal.SIGKILL, 1, "a worker process ended while it started (Nanny failed to start). It"),
+    ],
+)
+def test_what_happens_while_workers_start_is_told_in_one_line(
+    chaos_posts: Path,
+    chaos_model: Path,
+    tmp_path: Path,
+    blow: signal.Signals,
+    status: int,
+    told: str,
 ) -> None:
     options: dict[str, object] = {
         "--input": chaos_posts,
@@ -90,11 +102,14 @@ def test_ctrl_c_while_workers_start_is_one_line(
     try:
         while not run.workers():
             assert run.process.poll() is None, run.log.read_text("utf-8")
-        os.killpg(run.process.pid, signal.SIGINT)
-        assert run.process.wait(60) == 130
+        if blow == signal.SIGINT:  # as a terminal sends it, to all
+            os.killpg(run.process.pid, blow)
+        else:
+            run.workers()[0].send_signal(blow)
+        assert run.process.wait(60) == status
         assert leftovers(run) == []
-        assert run.log.read_text("utf-8") == (
-            "Error: Interrupted. What is done is kept: run the same command again to go on.\n"
-        )
+        lines = run.log.read_text("utf-8").splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"Error: {told}")
     finally:
         run.end_all()
