@@ -22,7 +22,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.errors import InputError, ScoringError, SettingsError, first_line
 
 MAX_DEATHS = 3
 """A task whose workers died this often is given up."""
@@ -192,12 +192,19 @@ def _spec(environments: list[dict[str, str]], security: Security, debug: bool) -
     with warnings.catch_warnings():
         # another port is taken when this one is in use; the address that is printed is the true one
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        return SpecCluster(
-            workers=specs,
-            scheduler={"cls": Scheduler, "options": scheduler},
-            security=security,
-            silence_logs=None if debug else logging.CRITICAL,
-        )
+        try:
+            return SpecCluster(
+                workers=specs,
+                scheduler={"cls": Scheduler, "options": scheduler},
+                shutdown_on_close=False,  # at exit, of one that was interrupted as it started
+                security=security,
+                silence_logs=None if debug else logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            raise ScoringError(
+                f"a worker process ended while it started ({first_line(error)})",
+                hint="It may be short of memory. Run the same command again to go on",
+            ) from error
 
 
 def _pin(index: int, gpus: int) -> dict[str, str]:
@@ -331,5 +338,6 @@ def _text(path: Path | None) -> str | None:
 
 def _quieten(debug: bool) -> None:
     if not debug:
-        for name in ("distributed", "tornado", "asyncio", "bokeh"):
+        # Dask gives some a level of their own
+        for name in ("distributed", "distributed.client", "tornado", "asyncio", "bokeh"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

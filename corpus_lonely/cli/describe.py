@@ -28,7 +28,7 @@ _NAMED = 20
 @click.option(
     "--check/--no-check",
     default=True,
-    help="Read every byte and every value of every part (about a second for a million posts), or "
+    help="Read every byte and every value of every part (two seconds for a million posts), or "
     "only what each part says of itself.",
 )
 @click.option(

@@ -4,6 +4,7 @@
 
 import io
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,20 @@ class Facts:
         file = InputFile(told["file"], "", told["size"], told["footer_sha256"], told["stop"])
         return cls(
             fingerprint=content["fingerprint"],
-            run=Run.from_dict(content["run"]),
+            run=_shared(Run.from_dict(content["run"])),
             shard=Shard(told["index"], file, told["start"], told["stop"]),
             of=int(told["of"]),
             counts=Counts(**content["counts"]),
-            taxonomy=Taxonomy.from_dict(content["taxonomy"]),
-            versions=tuple(sorted(content["versions"].items())),
+            taxonomy=_shared(Taxonomy.from_dict(content["taxonomy"])),
+            versions=_shared(tuple(sorted(content["versions"].items()))),
             device=content["device"],
         )
+
+
+@lru_cache(maxsize=64)
+def _shared(value: Any) -> Any:
+    """The first of equal values, for a folder may have a hundred thousand parts."""
+    return value
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import queue
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -58,16 +59,17 @@ class OnCluster:
         # not bound to a worker's address: one that dies comes back under another, and Dask would wait
         # for the old one forever
         self._loading = [self._client.submit(prepare, task, pure=False) for _ in self._alive]
-        first = next(as_completed(self._loading, loop=self._client.loop))
-        if first.status not in ("finished", "error"):
-            raise _lost(self._cluster.address)
-        if first.status == "error":
-            raise ScoringError(
-                f"a worker could not load the model ({type(first.exception()).__name__})",
-                where=self._cluster.address,
-                hint="It may be short of memory, or lack this package: see its log",
-            )
-        return _told(first.result())
+        with self._asking():
+            first = next(as_completed(self._loading, loop=self._client.loop))
+            if first.status not in ("finished", "error"):
+                raise _lost(self._cluster.address)
+            if first.status == "error":
+                raise ScoringError(
+                    f"a worker could not load the model ({type(first.exception()).__name__})",
+                    where=self._cluster.address,
+                    hint="It may be short of memory, or lack this package: see its log",
+                )
+            return _told(first.result())
 
     def score(self, shards: Iterable[Shard], task: Task, heard: Heard) -> Generator[Outcome]:
         """See `Executor.score`."""
@@ -161,12 +163,13 @@ class OnCluster:
 
     def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
         shard = flight.shard
-        if future.status == "finished":
-            outcome: Outcome = future.result()
-            return outcome
-        if future.status != "error":
-            raise _lost(self._cluster.address)
-        error = future.exception()
+        with self._asking():
+            if future.status == "finished":
+                outcome: Outcome = future.result()
+                return outcome
+            if future.status != "error":
+                raise _lost(self._cluster.address)
+            error = future.exception()
         if not isinstance(error, KilledWorker):
             # the message of an error that nobody foresaw might quote a post
             return ShardFailure(shard, f"{type(error).__name__} on its worker")
@@ -175,6 +178,14 @@ class OnCluster:
             reason = f"its worker's device failed {MAX_DEATHS} times ({broken})"
         # a shard that was at work each time is to blame, and one that waited at a worker may be not
         return ShardFailure(shard, reason, suspect=flight.begins < MAX_DEATHS)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """A scheduler that goes away while it is asked for something is gone."""
+        try:
+            yield
+        except (OSError, CancelledError) as error:
+            raise _lost(self._cluster.address) from error
 
     def _look(self) -> None:
         """Sees now and then who is alive; ScoringError when the scheduler is gone."""

@@ -81,6 +81,10 @@ class Stage:
         self.look()
         status = marked.process.returncode
         assert status in ENDINGS, (status, self._story(marked))
+        # Python itself tells of Ctrl-C before it has read our first module
+        assert status == -signal.SIGINT or "Traceback" not in self._story(marked), self._story(
+            marked
+        )
         return status
 
     def _start(self) -> Marked:
@@ -122,7 +126,7 @@ class Stage:
                 os.kill(run.process.pid, signal.SIGABRT)  # the fault handler tells where it hangs
             time.sleep(1)
             raise AssertionError(f"the run hangs; {self._story(run)}")
-        time.sleep(0.01)
+        time.sleep(0.02)
 
     def _undo_all(self) -> None:
         for _, undo in self._undo:

@@ -1,12 +1,14 @@
 """Whatever dies or breaks, and whenever: run it again, and the scores are those of an undisturbed run."""
 
 import os
+import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.scoring.describe import inspect_scores
+from tests.chaos.processes import leftovers, score
 from tests.chaos.schedule import Disturbance, Schedule, draw
 from tests.chaos.stage import PARTS, ROWS_OF_A_PART, Stage, small_disk
 from tests.scoring.test_job import contents
@@ -61,6 +63,7 @@ def test_a_random_schedule(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_worker_dies_a_part_rots_the_driver_dies(
     chaos_posts: Path, chaos_model: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -71,3 +74,42 @@ def test_a_worker_dies_a_part_rots_the_driver_dies(
     )
     schedule = Schedule(-1, apart=False, runs=(run,))
     assert play(schedule, chaos_posts, chaos_model, tmp_path, undisturbed) == (-9,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("blow", "status", "told"),
+    [
+        (signal.SIGINT, 130, "Interrupted. What is done is kept: run the same command again to go"),
+        (signal.SIGKILL, 1, "a worker process ended while it started (Nanny failed to start). It"),
+    ],
+)
+def test_what_happens_while_workers_start_is_told_in_one_line(
+    chaos_posts: Path,
+    chaos_model: Path,
+    tmp_path: Path,
+    blow: signal.Signals,
+    status: int,
+    told: str,
+) -> None:
+    options: dict[str, object] = {
+        "--input": chaos_posts,
+        "--model": chaos_model,
+        "--out": tmp_path / "scores",
+        "--workers": 2,
+    }
+    run = score(options, tmp_path / "run.log")
+    try:
+        while not run.workers():
+            assert run.process.poll() is None, run.log.read_text("utf-8")
+        if blow == signal.SIGINT:  # as a terminal sends it, to all
+            os.killpg(run.process.pid, blow)
+        else:
+            run.workers()[0].send_signal(blow)
+        assert run.process.wait(60) == status
+        assert leftovers(run) == []
+        lines = run.log.read_text("utf-8").splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"Error: {told}")
+    finally:
+        run.end_all()

@@ -19,12 +19,14 @@ from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import files_sha256, read_json, write_json
 from corpus_lonely.scoring.describe import inspect_scores
+from corpus_lonely.scoring.job import ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Run
-from corpus_lonely.scoring.verify import VerifySettings, verify_scores
+from corpus_lonely.scoring.verify import Verification, VerifySettings, verify_scores
+from corpus_lonely.storage import Place, place
 from corpus_lonely.taxonomy import loneliness
 from tests.scoring.conftest import make_posts
-from tests.scoring.test_job import run
+from tests.scoring.test_job import HERE, run
 
 PARTS = 10
 DIFFERENT = "part-000003.parquet"
@@ -260,6 +262,28 @@ def test_what_else_lies_there_is_named(scores: Path) -> None:
     assert inspect_scores(scores).description.others == ["notes.txt"]
 
 
+def test_scores_in_a_store(made: Path, model: Path) -> None:
+    there = place("memory://described/scores")
+    score_posts(
+        ScoreSettings(
+            str(made / "posts.parquet"),
+            model,
+            there,
+            shard_rows=100,
+            precision="fp32",
+            cluster=HERE,
+        )
+    )
+    description = inspect_scores(there).description
+    assert description == replace(
+        inspect_scores(made / "scores").description, folder="memory://described/scores"
+    )
+    assert verify(there, rows=50).agrees
+    part = there / DIFFERENT
+    part.write_bytes(part.read_bytes()[:500] + b"\x55\xaa" + part.read_bytes()[502:])
+    assert list(inspect_scores(there).description.bad) == [DIFFERENT]
+
+
 def test_where_there_are_no_scores(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         inspect_scores(tmp_path / "scores")
@@ -278,7 +302,7 @@ def test_json_tells_all_and_nothing_else(scores: Path) -> None:
     assert told["complete"] is True
 
 
-def verify(scores: Path, **settings: Any) -> Any:
+def verify(scores: Place, **settings: Any) -> Verification:
     return verify_scores(scores, inspect_scores(scores), VerifySettings(threads=1, **settings))
 
 

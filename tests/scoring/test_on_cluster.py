@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from distributed import LocalCluster, get_worker
+from distributed.comm.core import CommClosedError
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import ScoringError
 from corpus_lonely.inference.engine import Engine
 from corpus_lonely.scoring import flights, on_cluster
+from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
 from tests.scoring.test_job import Heard, contents, run
@@ -150,3 +152,24 @@ def test_a_run_that_is_stopped_leaves_the_cluster_idle(
             time.sleep(0.1)
         assert not cluster.scheduler.tasks
         assert not (tmp_path / "scores").exists()
+
+
+class _Unreachable:
+    """A future whose scheduler goes away between its end and the asking for its result."""
+
+    status = "finished"
+
+    def result(self) -> Outcome:
+        raise CommClosedError("in <TCP (closed)>: Stream is closed")
+
+
+class _Anywhere:
+    client, address = None, "tcp://127.0.0.1:8786"
+
+
+def test_a_scheduler_that_goes_away_before_a_result_is_fetched_is_gone() -> None:
+    there: Any = _Anywhere()
+    flight: Any = flights.Flight(Shard(0, InputFile("a", "/a", 1, "f", 1), 0, 1))
+    executor, future = on_cluster.OnCluster(there, print), _Unreachable()
+    with pytest.raises(ScoringError, match=r"tcp://127\.0\.0\.1:8786: the scheduler is gone"):
+        executor._outcome(future, flight)  # type: ignore[arg-type]
