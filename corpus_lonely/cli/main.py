@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from corpus_lonely import __version__
+from corpus_lonely.cli.cluster import cluster
 from corpus_lonely.cli.demo import demo
 from corpus_lonely.cli.evaluate import evaluate
 from corpus_lonely.cli.ingest import ingest
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, ingest, train, evaluate, score, study):
+for _command in (demo, ingest, train, evaluate, score, study, cluster):
     main.add_command(_command)

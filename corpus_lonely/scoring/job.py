@@ -140,7 +140,7 @@ def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run
 
 
 def _gpus(settings: ScoreSettings) -> int:
-    if settings.device not in ("auto", "cuda") or settings.cluster.scheduler:
+    if settings.device not in ("auto", "cuda") or not settings.cluster.here:
         return 0
     return count_gpus()
 
@@ -267,10 +267,11 @@ def _executor(settings: ScoreSettings, progress: Progress) -> Iterator[Executor]
         return
     if settings.device not in ("auto", "cuda"):
         wanted = replace(wanted, gpus=False)
-    if wanted.workers is None and wanted.scheduler is None and _is_one_device(settings.device):
+    if wanted.workers is None and wanted.here and _is_one_device(settings.device):
         wanted = replace(wanted, workers=1)
     weights = (settings.model / "model.safetensors").stat().st_size
-    with open_cluster(wanted, bytes_per_worker=2 * weights + (1 << 30)) as cluster:
+    needs = 2 * weights + (1 << 30)
+    with open_cluster(wanted, bytes_per_worker=needs, note=progress.note) as cluster:
         watch = f"; watch them at {cluster.dashboard}" if cluster.dashboard else ""
         progress.note(f"{len(cluster.workers())} Dask workers{watch}")
         yield OnCluster(cluster, progress.note)
