@@ -1,5 +1,6 @@
 """The command `corpus-lonely score`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,20 @@ from corpus_lonely.cli.progress import TerminalProgress
 if TYPE_CHECKING:
     from corpus_lonely.scoring.job import ScoreReport
 
+_SHARE = ("--shard-index", "--num-shards")
+_WORDS = "corpus_lonely.score.words"
+
+
+class _Remembered(Sectioned):
+    """Keeps its command line, to be told again."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = list(args)  # click takes them out of the list
+        return super().parse_args(ctx, args)
+
 
 @click.command(
-    cls=Sectioned,
+    cls=_Remembered,
     epilog="\b\nAll cores of this machine, or all its GPUs:\n"
     "  corpus-lonely score --input posts/ --model model/ --out scores/\n"
     "Eight workers in SLURM jobs:\n"
@@ -70,6 +82,19 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Replace scores of another model or of other settings that --out holds.",
 )
+@click.option(
+    "--shard-index",
+    type=click.IntRange(min=0),
+    metavar="I",
+    help="With --num-shards: do only share I, counted from 0. For job arrays: several of these "
+    "commands, each with its own I, fill the same --out.",
+)
+@click.option(
+    "--num-shards",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many shares there are; without Dask between them.",
+)
 @cluster_options
 @common
 @click.pass_context
@@ -95,10 +120,13 @@ def score(
     with TerminalProgress() as progress:
         report = score_posts(settings, progress)
     click.echo(_summary(report, out))
+    click.echo(_following(context, report, out))
 
 
 def _summary(report: "ScoreReport", out: Path) -> str:
     counts = report.counts
+    if not counts.rows:
+        return f"{out}: nothing to do in this share."
     cut = f"{counts.truncated / counts.rows:.1%} cut at --max-tokens"
     if report.shards_before == report.shards:
         speed = "All of it was done before: nothing to do."
@@ -108,6 +136,24 @@ def _summary(report: "ScoreReport", out: Path) -> str:
             speed += f" {report.shards_before} of {report.shards} parts were done before."
     return (
         f"{out}: {counts.rows:,} posts, {counts.ok:,} scored, {counts.empty:,} empty, "
-        f"{counts.error:,} failed; {cut}.\n{speed}\n"
-        f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+        f"{counts.error:,} failed; {cut}.\n{speed}"
     )
+
+
+def _following(context: click.Context, report: "ScoreReport", out: Path) -> str:
+    """What to do next: study the scores, or see that the other shares are there."""
+    if report.standing == report.parts:
+        return f"Next: corpus-lonely study --scores {out} --cut 2020-03-11 --out report/"
+    return (
+        f"{report.standing} of all {report.parts} parts stand.\n"
+        f"Next, once the other shares have ended: {_unsplit(context.meta[_WORDS])}"
+    )
+
+
+def _unsplit(words: list[str]) -> str:
+    """This command without its share: it does what is missing and writes the totals."""
+    kept = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before not in _SHARE and word not in _SHARE and word.split("=")[0] not in _SHARE:
+            kept.append(word)
+    return shlex.join(["corpus-lonely", "score", *kept])

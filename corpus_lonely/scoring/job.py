@@ -15,7 +15,7 @@ from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.dispatch import Executor, InProcess, OnCluster
 from corpus_lonely.scoring.inputs import Posts, find_posts, is_inside
 from corpus_lonely.scoring.parts import Counts, Output, total
-from corpus_lonely.scoring.plan import Run, Shard, cut_shards, default_shard_rows
+from corpus_lonely.scoring.plan import Member, Run, Shard, cut_shards, default_shard_rows
 from corpus_lonely.scoring.worker import Ready, ShardFailure, Task, versions
 from corpus_lonely.tables import SCORE_FACTS
 
@@ -48,6 +48,10 @@ class ScoreSettings:
     """Rows per shard; None: what the folder was begun with, else `plan.default_shard_rows`."""
     overwrite: bool = False
     """Replace the parts of another run, once this one can begin; its own parts stay."""
+    shard_index: int | None = None
+    """With `num_shards`: which share of the parts this process does, counted from 0."""
+    num_shards: int | None = None
+    """How many processes write into `out` together, each with another `shard_index`."""
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
@@ -55,6 +59,32 @@ class ScoreSettings:
             raise SettingsError(f"--shard-rows must be at least 1, got {self.shard_rows}")
         if is_inside(self.out, self.input):
             raise SettingsError(f"--out must not lie inside --input, got {self.out}")
+        self._check_member()
+
+    def _check_member(self) -> None:
+        index, of = self.shard_index, self.num_shards
+        if index is None and of is None:
+            return
+        if index is None or of is None:
+            raise SettingsError("--shard-index and --num-shards must be given together")
+        if of < 1:
+            raise SettingsError(f"--num-shards must be at least 1, got {of}")
+        if not 0 <= index < of:
+            raise SettingsError(
+                f"--shard-index must be from 0 to {of - 1} with --num-shards {of}, got {index}"
+            )
+        if self.overwrite:
+            raise SettingsError(
+                "--overwrite cannot be given with --shard-index: the others may be writing there",
+                hint="Choose another --out, or begin once with --overwrite and without it",
+            )
+
+    @property
+    def member(self) -> Member | None:
+        """Which share of the run is this process's; None when it does all."""
+        if self.shard_index is None or self.num_shards is None:
+            return None
+        return Member(self.shard_index, self.num_shards)
 
 
 @dataclass(frozen=True)
@@ -62,10 +92,15 @@ class ScoreReport:
     """What a run made."""
 
     counts: Counts
-    """Over the whole folder."""
+    """Over the whole folder, or the share of this process."""
     shards: int
+    """Those that were this process's to do."""
     shards_before: int
-    """Done by earlier runs."""
+    """Of these, done by earlier runs."""
+    parts: int
+    """All that make up the folder."""
+    standing: int
+    """Of these, those that are there."""
     seconds: float
     """From the first shard handed out to the last one done."""
     posts_per_s: float
@@ -83,34 +118,65 @@ def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> Sc
     model = model_facts(settings.model)
     taken = {*model.taxonomy.score_columns, *SCORE_FACTS}
     posts = find_posts(settings.input, settings.text_column, settings.keep, taken)
-    with output.locked():
-        run, stale = _plan(settings, model, posts, output)
-        shards = list(cut_shards(posts, run.shard_rows))
-        done = {} if stale else output.done(run, shards)
-        output.clean()
-        todo = [shard for shard in shards if shard.index not in done]
-        job = _Job(settings, output, posts, shards, done, progress, stale)
-        seconds = job.work(run, todo) if todo else 0.0
-        output.clean()
-    scored = sum(shard.rows for shard in todo)
+    with output.locked(shared=settings.member is not None):
+        begun = output.begun() or (output.described() if settings.member else None)
+        plan = _plan(settings, model, posts, output, begun)
+        if not settings.member:
+            output.clean()  # others' work in progress, if this is a member
+        job = _Job(settings, output, model, posts, plan, progress)
+        seconds = job.work() if plan.todo else 0.0
+        standing = job.end()
+        plan = job.plan
+        if not settings.member:
+            output.clean()
+    scored = sum(shard.rows for shard in plan.todo)
     return ScoreReport(
         counts=total(job.done.values()),
-        shards=len(shards),
-        shards_before=len(shards) - len(todo),
+        shards=len(plan.own),
+        shards_before=len(plan.own) - len(plan.todo),
+        parts=plan.parts,
+        standing=standing,
         seconds=seconds,
         posts_per_s=scored / seconds if seconds else 0.0,
     )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What there is to do."""
+
+    run: Run
+    stale: bool
+    """Whether the parts in the folder must go first."""
+    parts: int
+    own: list[Shard]
+    """All shards, or those of this member."""
+    done: dict[int, Counts]
+
+    @property
+    def todo(self) -> list[Shard]:
+        return [shard for shard in self.own if shard.index not in self.done]
+
+
 def _plan(
-    settings: ScoreSettings, model: ModelFacts, posts: Posts, output: Output
+    settings: ScoreSettings, model: ModelFacts, posts: Posts, output: Output, begun: Run | None
+) -> _Plan:
+    run, stale = _settle(settings, model, posts, begun)
+    shards = list(cut_shards(posts, run.shard_rows))
+    member = settings.member
+    own = [shard for shard in shards if member is None or member.has(shard)]
+    done = {} if stale else output.done(run, own)
+    return _Plan(run, stale, len(shards), own, done)
+
+
+def _settle(
+    settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None
 ) -> tuple[Run, bool]:
     """What this run is, and whether the parts in the folder must go first.
 
     What the settings leave open is as the folder was begun, if it was. With --overwrite, parts of this
     very run stay: a rerun after an interruption goes on.
     """
-    begun = output.begun()
     wanted = _wanted(settings, model, posts, begun)
     if not begun or not (differences := wanted.differences(begun)):
         return wanted, False
@@ -119,7 +185,9 @@ def _plan(
     raise OutputError(
         f"was begun with {'; '.join(differences)}",
         where=settings.out,
-        hint="Choose another --out, or give --overwrite to start anew",
+        hint="Give all processes the same settings, or choose another --out"
+        if settings.member
+        else "Choose another --out, or give --overwrite to start anew",
     )
 
 
@@ -152,44 +220,71 @@ class _Job:
         self,
         settings: ScoreSettings,
         output: Output,
+        model: ModelFacts,
         posts: Posts,
-        shards: Sequence[Shard],
-        done: dict[int, Counts],
+        plan: _Plan,
         progress: Progress,
-        stale: bool,
     ) -> None:
-        self.stale = stale
-        self.settings, self.output, self.posts, self.shards = settings, output, posts, shards
-        self.done, self.progress = done, progress
+        self.settings, self.output, self.model, self.posts = settings, output, model, posts
+        self.plan, self.progress = plan, progress
+        self.done = dict(plan.done)
         self.failures: list[ShardFailure] = []
         self._seen: dict[int, int] = {}
 
-    def work(self, run: Run, todo: Sequence[Shard]) -> float:
+    def work(self) -> float:
         """Scores what is left to do; returns the seconds it took."""
         with _executor(self.settings, self.progress) as executor:
-            task = self._task(run)
-            ready = executor.prepare(task)
-            _check(ready)
-            run = replace(run, precision=ready.precision)
-            self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
-            if self.stale:
-                self.output.clear()  # only now that nothing stands in the way of making them anew
-            self.output.describe(self._description(run))
+            self._begin(executor)
             began = time.perf_counter()
-            self._score(executor, replace(task, run=run), todo)
-            seconds = time.perf_counter() - began
-        self._end(run)
-        return seconds
+            self._score(executor, self._task(), self.plan.todo)
+            return time.perf_counter() - began
 
-    def _task(self, run: Run) -> Task:
+    def _begin(self, executor: Executor) -> None:
+        """Has the model loaded, and the folder described as this run's."""
+        run = self._prepare(executor)
+        if self.plan.stale:
+            self.output.clear()  # only now that nothing stands in the way of making them anew
+        if self.settings.member is None:
+            self.output.describe(self._description(run))
+        elif (stands := self.output.claim(self._description(run))) != run:
+            # another member was first: what these settings leave open is as it has decided
+            self.plan = _plan(self.settings, self.model, self.posts, self.output, stands)
+            self.done = dict(self.plan.done)
+            run = self._prepare(executor)
+        self.plan = replace(self.plan, run=run)
+
+    def _prepare(self, executor: Executor) -> Run:
+        ready = executor.prepare(self._task())
+        _check(ready)
+        self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
+        return replace(self.plan.run, precision=ready.precision)
+
+    def end(self) -> int:
+        """Writes the totals once all parts stand; returns how many do."""
+        run, parts = self.plan.run, self.plan.parts
+        if self.failures:
+            aside = {failure.shard.part: failure.reason for failure in self.failures}
+            self.output.describe({**self._description(run), "set_aside": aside})
+            count = len(self.failures)
+            raise self._error(f"{count} of {len(self.plan.own)} shards could not be scored")
+        done = self.done
+        if len(done) < parts == self.output.count():
+            done = self.output.done(run, list(cut_shards(self.posts, run.shard_rows)))
+        if len(done) < parts:
+            return self.output.count()
+        if not self.output.totalled():
+            self.output.describe(self._description(run), total(done.values()))
+        return parts
+
+    def _task(self) -> Task:
         return Task(
-            run=run,
+            run=self.plan.run,
             model=self.settings.model.absolute(),
             out=self.settings.out.absolute(),
             device=self.settings.device,
             threads=self.settings.cluster.threads,
             carried=self.posts.carried,
-            parts=len(self.shards),
+            parts=self.plan.parts,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:
@@ -198,14 +293,14 @@ class _Job:
             "input": self.settings.input,
             "model": str(self.settings.model),
             "rows": self.posts.rows,
-            "shards": len(self.shards),
+            "shards": self.plan.parts,
             "run": run.to_dict(),
             "versions": versions(),
         }
 
     def _score(self, executor: Executor, task: Task, todo: Sequence[Shard]) -> None:
         left = sum(shard.rows for shard in todo)
-        rows = self.posts.rows
+        rows = sum(shard.rows for shard in self.plan.own)
         waiting = {shard.index for shard in todo}
         self.progress.start("Scoring", rows, "posts", done=rows - left)
 
@@ -238,15 +333,6 @@ class _Job:
         self.progress.note(f"Set aside {failure.shard}: {failure.reason}")
         if len(self.failures) >= _HOPELESS and not self.done:
             raise self._error(f"the first {_HOPELESS} shards failed")
-
-    def _end(self, run: Run) -> None:
-        description = self._description(run)
-        if self.failures:
-            aside = {failure.shard.part: failure.reason for failure in self.failures}
-            self.output.describe({**description, "set_aside": aside})
-            count = len(self.failures)
-            raise self._error(f"{count} of {len(self.shards)} shards could not be scored")
-        self.output.describe(description, total(self.done.values()))
 
     def _error(self, what: str) -> ScoringError:
         named = [f"{failure.shard}: {failure.reason}" for failure in self.failures]

@@ -4,11 +4,13 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +72,11 @@ class Output:
         return self.about / "scores.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps a second run out; the lock goes with the process, however that ends."""
+    def locked(self, shared: bool = False) -> Iterator[None]:
+        """Keeps a second run out; the lock goes with the process, however that ends.
+
+        shared: lets in others that share as well: the members of one run.
+        """
         lock = self.about / "lock"
         try:
             self.about.mkdir(parents=True, exist_ok=True)
@@ -79,7 +84,7 @@ class Output:
         except OSError as error:
             raise output_error(error, lock) from error
         try:
-            _take(descriptor, self.folder)
+            _take(descriptor, self.folder, shared)
             yield
         finally:
             os.close(descriptor)
@@ -92,7 +97,7 @@ class Output:
         parts = self._parts()
         if not parts:
             return None
-        runs = [self._described(), *(_run_of(part) for part in parts)]
+        runs = chain([self.described()], map(_run_of, parts))  # footers only where it is needed
         known = next((run for run in runs if run), None)
         if known is None:
             raise _foreign(parts[0])
@@ -109,7 +114,8 @@ class Output:
                 raise _foreign(entry)
         return entries
 
-    def _described(self) -> Run | None:
+    def described(self) -> Run | None:
+        """The run that the description tells; None when there is none that can be read."""
         try:
             return Run.from_dict(read_json(self.description)["run"])
         except (InputError, KeyError, TypeError):
@@ -148,6 +154,37 @@ class Output:
         totals = asdict(counts) if counts else None
         write_json(self.description, {**content, "totals": totals})
 
+    def count(self) -> int:
+        """How many parts there are, going by their names alone."""
+        return len(self._parts())
+
+    def totalled(self) -> bool:
+        """Whether the description tells the totals already."""
+        try:
+            return bool(read_json(self.description).get("totals"))
+        except (InputError, AttributeError):
+            return False
+
+    def claim(self, content: dict[str, Any]) -> Run:
+        """Describes the run if nobody has, and returns the one that the description tells.
+
+        Of several processes that begin together one wins, and the others hear what it decided.
+        """
+        unique = f"{socket.gethostname()}.{os.getpid()}"  # hosts may share this folder
+        candidate = self.description.with_name(f".{self.description.name}.{unique}.tmp")
+        write_json(candidate, {**content, "totals": None})
+        try:
+            os.link(candidate, self.description)  # fails where it exists, unlike a rename
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise output_error(error, self.description) from error
+        finally:
+            candidate.unlink(missing_ok=True)
+        if (run := self.described()) is None:
+            raise OutputError("is damaged", where=self.description, hint="Remove it")
+        return run
+
     def clean(self) -> None:
         """Removes what killed runs left in staging; only the holder of the lock may call it."""
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -177,9 +214,9 @@ def _foreign(entry: Path) -> OutputError:
     )
 
 
-def _take(descriptor: int, folder: Path) -> None:
+def _take(descriptor: int, folder: Path, shared: bool) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OutputError(
             "another run is writing there",

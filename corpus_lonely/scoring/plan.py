@@ -43,6 +43,18 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One of several processes that share a run: its shards are `index`, `index + of`, and so on."""
+
+    index: int
+    of: int
+
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard is this process's to do."""
+        return shard.index % self.of == self.index
+
+
+@dataclass(frozen=True)
 class Run:
     """All that decides the scores of a folder; two runs that agree on it write the same parts.
 
