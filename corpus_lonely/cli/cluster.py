@@ -41,7 +41,7 @@ def certificates(out: Path) -> None:
 @cluster.command(
     epilog="\b\nOn each node of a job, beside `dask scheduler --scheduler-file scheduler.json`:\n"
     "  corpus-lonely cluster worker --scheduler-file scheduler.json \\\n"
-    "    --tls-ca tls/ca.pem --tls-cert tls/cert.pem --tls-key tls/key.pem"
+    "    --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem"
 )
 @click.option("--scheduler", metavar="ADDRESS", help="tls://HOST:PORT, or tcp://127.0.0.1:PORT.")
 @click.option(

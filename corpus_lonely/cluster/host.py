@@ -85,19 +85,40 @@ async def _serve(settings: HostSettings, lifeline: TextIO | None) -> None:
     stop = asyncio.Event()
     _listen(stop, lifeline)
     stopping = asyncio.create_task(stop.wait())
-    lives = asyncio.create_task(_live(nannies, settings.scheduler))
+    starting = asyncio.create_task(_start(nannies, settings.scheduler))
     try:
-        await asyncio.wait([stopping, lives], return_when=asyncio.FIRST_COMPLETED)
-        if lives.done():
-            lives.result()
-        else:
+        await _first_of(starting, stopping)
+        # a nanny that is broken off as it starts never ends
+        await asyncio.wait([starting], timeout=_CLOSE_S)
+        if starting.done():
+            starting.result()
+            await _first_of(asyncio.create_task(_end(nannies)), stopping)
+        if stop.is_set():
             await _retire(nannies)
     finally:
-        lives.cancel()
         stopping.cancel()
-        await asyncio.gather(
-            *(nanny.close(timeout=_CLOSE_S) for nanny in nannies), return_exceptions=True
-        )
+        closing = (nanny.close(timeout=_CLOSE_S) for nanny in nannies)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), 2 * _CLOSE_S)
+
+
+async def _start(nannies: list[Nanny], scheduler: str) -> None:
+    try:
+        await asyncio.gather(*nannies)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise InputError(
+            f"no scheduler answers there within {_SCHEDULER_TIMEOUT_S} s",
+            where=scheduler,
+            hint="Is it up, and does this host reach that address?",
+        ) from error
+
+
+async def _end(nannies: list[Nanny]) -> None:
+    await asyncio.gather(*(nanny.finished() for nanny in nannies))
+
+
+async def _first_of(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _options(settings: HostSettings) -> list[dict[str, Any]]:
@@ -132,18 +153,6 @@ def _life(settings: HostSettings) -> dict[str, Any]:
         "lifetime_stagger": f"{stagger} s",
         "lifetime_restart": False,
     }
-
-
-async def _live(nannies: list[Nanny], scheduler: str) -> None:
-    try:
-        await asyncio.gather(*nannies)
-    except (OSError, TimeoutError, RuntimeError) as error:
-        raise InputError(
-            f"no scheduler answers there within {_SCHEDULER_TIMEOUT_S} s",
-            where=scheduler,
-            hint="Is it up, and does this host reach that address?",
-        ) from error
-    await asyncio.gather(*(nanny.finished() for nanny in nannies))
 
 
 def _listen(stop: asyncio.Event, lifeline: TextIO | None) -> None:

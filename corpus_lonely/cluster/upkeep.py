@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from distributed import Client, SpecCluster, Status
@@ -17,6 +17,8 @@ Ended = Callable[[SpecCluster], Awaitable[set[str]]]
 
 _FIRST_S, _POLL_S, _LONGEST_S = 3.0, 10.0, 600.0
 _SAY_AFTER_S = 20.0
+_STEP_S = 60.0
+"""More than it takes to ask SLURM for a job, or to see that a host is down."""
 
 
 class Upkeep:
@@ -24,6 +26,7 @@ class Upkeep:
 
     def __init__(self, cluster: SpecCluster, ended: Ended) -> None:
         self._cluster, self._ended = cluster, ended
+        self._stop = asyncio.Event()
         self.replaced = 0
         """How many members have ended so far."""
 
@@ -31,16 +34,21 @@ class Upkeep:
     def going_on(self) -> Iterator["Upkeep"]:
         """Looks now and then, in the cluster's own loop, until the block is left."""
         loop: Any = self._cluster.loop
-        task = asyncio.run_coroutine_threadsafe(self._run(), loop.asyncio_loop)
+        running = asyncio.run_coroutine_threadsafe(self._run(), loop.asyncio_loop)
         try:
             yield self
         finally:
-            task.cancel()
+            # a step is not broken off: a job would be in the queue that nobody knows of
+            loop.add_callback(self._stop.set)
+            with suppress(TimeoutError):
+                running.result(_STEP_S)
 
     async def _run(self) -> None:
         delay = _FIRST_S
         while self._cluster.status == Status.running:
-            await asyncio.sleep(delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), delay)
+                return
             gone = await self._look()
             # what ends as soon as it begins is not begun in a tight circle
             delay = min(2 * max(delay, _POLL_S), _LONGEST_S) if gone else _POLL_S
