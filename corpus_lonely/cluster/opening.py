@@ -1,5 +1,6 @@
 """Opens the cluster that the settings ask for, whichever kind it is."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -38,7 +39,8 @@ def _kind(
         return existing_cluster(settings)
     if settings.kind == "slurm":
         _need("dask_jobqueue", "slurm")
-        from corpus_lonely.cluster.slurm import slurm_cluster  # noqa: PLC0415  (an extra)
+        with _interrupt_kept():
+            from corpus_lonely.cluster.slurm import slurm_cluster  # noqa: PLC0415  (an extra)
 
         return slurm_cluster(settings, bytes_per_worker, note)
     if settings.kind == "ssh":
@@ -47,6 +49,15 @@ def _kind(
 
         return ssh_cluster(settings, bytes_per_worker, note)
     return local_cluster(settings, bytes_per_worker)
+
+
+@contextmanager
+def _interrupt_kept() -> Iterator[None]:
+    """For dask-jobqueue: its import makes Ctrl-C end the process in silence, with exit status 0."""
+    kept = signal.getsignal(signal.SIGINT)
+    yield
+    if signal.getsignal(signal.SIGINT) is not kept:
+        signal.signal(signal.SIGINT, kept)
 
 
 def _need(module: str, extra: str) -> None:
