@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
+from corpus_lonely.cli.cluster_options import cluster_settings
 from tests.command_lines import ROOT, leaves, parsed
 
 JOBS = sorted(path.parent for path in ROOT.glob("jobs/*/settings.toml"))
 SCRIPTS = sorted(ROOT.glob("jobs/*/*.sh"))
+BATCHES = sorted(ROOT.glob("jobs/slurm/*.sbatch"))
 COMMANDS = {path.split()[-1]: command for path, command in leaves()}
 """By the last word, which is the name of a command's table."""
 FIVE = ["dump", "train", "evaluate", "score", "study"]
@@ -48,9 +51,14 @@ def calls(script: Path, folder: Path, *arguments: str) -> list[list[str]]:
     return [json.loads(line) for line in told.read_text("utf-8").splitlines()]
 
 
-def test_there_are_three_jobs() -> None:
-    assert [job.name for job in JOBS] == ["covid", "paper", "quickstart"]
-    assert [script.parent for script in SCRIPTS] == JOBS
+def test_there_are_five_jobs() -> None:
+    assert [job.name for job in JOBS] == ["covid", "paper", "quickstart", "slurm", "ssh"]
+    assert [script.parent for script in SCRIPTS] == [job for job in JOBS if job.name != "slurm"]
+    assert [script.name for script in BATCHES] == [
+        "array.sbatch",
+        "cluster.sbatch",
+        "scheduler-file.sbatch",
+    ]
 
 
 @job
@@ -60,7 +68,7 @@ def test_every_setting_is_an_option_of_the_command_it_names(job: Path) -> None:
         assert settings.keys() <= long_options(COMMANDS[name])
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("script", [*SCRIPTS, *BATCHES], ids=lambda path: path.name)
 def test_scripts_are_in_form(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
     assert "\nset -euo pipefail\n" in script.read_text("utf-8")
@@ -110,3 +118,25 @@ def test_the_paper_trains_two_heads_over_three_seeds(tmp_path: Path) -> None:
     for run in trained:
         assert (run["encoder"], run["epochs"], run["batch_size"]) == ("minilm", 20, 16)
         assert run["learning_rate"] == 2e-5
+
+
+@pytest.mark.parametrize("script", BATCHES, ids=lambda path: path.name)
+def test_batch_scripts_say_where_to_edit_and_what_to_do(script: Path) -> None:
+    head, _, body = script.read_text("utf-8").partition("\nset -euo pipefail\n")
+    assert re.findall(r"^# EDIT (\d)/3: ", head + body, re.MULTILINE) == ["1", "2", "3"]
+    for told in ("# Start it: ", "# See progress: ", "# Walltime ends: "):
+        assert f"\n{told}" in head
+    assert "#SBATCH" not in body  # sbatch reads them up to the first command
+    assert f"jobs/slurm/{script.name}" in head
+    assert f"({script.name})" in (script.parent / "README.md").read_text("utf-8")
+
+
+def test_the_settings_of_slurm_and_ssh_are_taken() -> None:
+    for name, kind in (("slurm", "slurm"), ("ssh", "ssh")):
+        path = ROOT / "jobs" / name / "settings.toml"
+        text = re.sub(r"^# ([a-z-]+ = )", r"\1", path.read_text("utf-8"), flags=re.MULTILINE)
+        settings = tomllib.loads(text)["score"]  # with those that are commented out
+        assert settings.keys() <= long_options(COMMANDS["score"])
+        options = parsed(["score", "--config", str(path)]).params
+        assert options["kind"] == kind
+        assert cluster_settings(options, debug=False).kind == kind

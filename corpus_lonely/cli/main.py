@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from corpus_lonely import __version__
+from corpus_lonely.cli.cluster import cluster
 from corpus_lonely.cli.demo import demo
 from corpus_lonely.cli.describe import describe
 from corpus_lonely.cli.evaluate import evaluate
@@ -63,5 +64,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, ingest, train, evaluate, score, describe, study):
+for _command in (demo, ingest, train, evaluate, score, describe, study, cluster):
     main.add_command(_command)

@@ -58,6 +58,30 @@ class _Place(click.ParamType["Place"]):
 PLACE = _Place()
 
 
+class SectionOption(click.Option):
+    """An option that `--help` shows under a heading of its own, when its command is `Sectioned`."""
+
+    def __init__(self, *declarations: Any, section: str, **attributes: Any) -> None:
+        super().__init__(*declarations, **attributes)
+        self.section = section
+
+
+class Sectioned(click.Command):
+    """A command with so many options that `--help` shows them under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Those without a heading first, the headings in the order of their first option."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(parameter, "section", "Options")
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
 def common(command: Command) -> Command:
     """Gives a command --config and --debug."""
     config = click.option(

@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FILE, FOLDER, PLACE, common
+from corpus_lonely.cli.cluster_options import cluster_options, cluster_settings
+from corpus_lonely.cli.options import FILE, FOLDER, PLACE, Sectioned, common
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from corpus_lonely.scoring.job import ScoreReport
     from corpus_lonely.storage import Place
 
-_PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 _SHARE = ("--shard-index", "--num-shards")
 _WORDS = "corpus_lonely.score.words"
 
 
-class _Remembered(click.Command):
+class _Remembered(Sectioned):
     """Keeps its command line, to be told again."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -32,6 +30,9 @@ class _Remembered(click.Command):
     cls=_Remembered,
     epilog="\b\nAll cores of this machine, or all its GPUs:\n"
     "  corpus-lonely score --input posts/ --model model/ --out scores/\n"
+    "Eight workers in SLURM jobs:\n"
+    "  corpus-lonely score --input posts/ --model model/ --out scores/ \\\n"
+    "    --cluster slurm --workers 8 --partition normal --walltime 04:00:00\n"
     "A cluster that exists:\n"
     "  corpus-lonely score --input posts/ --model model/ --out scores/ \\\n"
     "    --scheduler tls://host:8786 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem",
@@ -56,32 +57,6 @@ class _Remembered(click.Command):
     metavar="COLUMN",
     help="A column to carry along, besides post_id, kind, subreddit, author and created_at; "
     "repeatable.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    show_default="one per GPU, else one per core that memory allows",
-    help="Worker processes on this machine; 0 works in this process, without Dask.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    show_default="the cores, split among the workers",
-    help="CPU threads of each worker.",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="A Dask scheduler that exists: tls://HOST:PORT, or tcp://127.0.0.1:PORT. "
-    "Its workers must see the same files.",
-)
-@click.option("--tls-ca", type=_PEM, help="Certificate authority of a tls:// scheduler.")
-@click.option("--tls-cert", type=_PEM, help="Our certificate for a tls:// scheduler.")
-@click.option("--tls-key", type=_PEM, help="The key of --tls-cert.")
-@click.option(
-    "--insecure",
-    is_flag=True,
-    help="Allow a tcp:// scheduler on another host: whoever reaches it can run code on it.",
 )
 @click.option(
     "--shard-rows",
@@ -138,6 +113,7 @@ class _Remembered(click.Command):
     metavar="FILE.html",
     help="Dask's own page about how busy the workers were; needs `pip install bokeh`.",
 )
+@cluster_options
 @common
 @click.pass_context
 def score(
@@ -154,12 +130,10 @@ def score(
     The scores keep the rows and the order of the input. Stopped or killed at any time, the same
     command goes on where it was; settings that are not given are then as the folder was begun.
     """
-    from corpus_lonely.cluster import ClusterSettings
     from corpus_lonely.scoring.job import ScoreSettings, score_posts
 
-    names = ("workers", "threads", "scheduler", "insecure", "tls_ca", "tls_cert", "tls_key")
     debug = bool(context.find_root().meta.get("corpus_lonely.debug"))
-    cluster = ClusterSettings(**{name: options.pop(name) for name in names}, debug=debug)
+    cluster = cluster_settings(options, debug)
     settings = ScoreSettings(source, model, out, keep=keep, cluster=cluster, **options)
     with TerminalProgress() as progress:
         report = score_posts(settings, progress)

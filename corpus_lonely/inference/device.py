@@ -11,6 +11,17 @@ PRECISIONS = ("auto", "fp32", "mixed", "bf16", "fp16")
 """`mixed`: bfloat16, and float32 once more for the posts that the root is not sure of."""
 
 
+_USUAL_THREADS = torch.get_num_threads()
+
+
+def use_threads(count: int | None) -> None:
+    """Sets the CPU threads of this process; None: those that torch began with.
+
+    Other counts give other last bits, so what an earlier engine of the process had must not stay.
+    """
+    torch.set_num_threads(count or _USUAL_THREADS)
+
+
 def find_device(name: str) -> torch.device:
     """The device of that name; `auto` takes CUDA, then Apple's MPS, then the CPU.
 

@@ -17,7 +17,12 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.errors import ModelError, SettingsError, first_line
 from corpus_lonely.inference.batching import Tokens, tokenise
-from corpus_lonely.inference.device import find_device, find_precision, keep_freed_memory
+from corpus_lonely.inference.device import (
+    find_device,
+    find_precision,
+    keep_freed_memory,
+    use_threads,
+)
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.inference.forward import Forward, Ids
 from corpus_lonely.inference.scores import Scores, statuses
@@ -69,8 +74,7 @@ class Engine:
     def __init__(
         self, model: LonelinessModel, tokenizer: Tokenizer, settings: EngineSettings
     ) -> None:
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+        use_threads(settings.threads)
         keep_freed_memory()
         self.device = find_device(settings.device)
         limit = model.config.max_tokens

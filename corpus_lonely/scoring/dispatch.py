@@ -75,12 +75,13 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
         check_report(settings.report)
     if settings.device not in ("auto", "cuda"):
         wanted = replace(wanted, gpus=False)
-    if wanted.workers is None and wanted.scheduler is None and _is_one_device(settings.device):
+    if wanted.workers is None and wanted.here and _is_one_device(settings.device):
         wanted = replace(wanted, workers=1)
     weights = (settings.model / "model.safetensors").stat().st_size
+    needs = 2 * weights + (1 << 30)
     with ExitStack() as stack:
         cluster = stack.enter_context(
-            open_cluster(wanted, bytes_per_worker=2 * weights + (1 << 30))
+            open_cluster(wanted, bytes_per_worker=needs, note=progress.note)
         )
         watch = f"; watch them at {cluster.dashboard}" if cluster.dashboard else ""
         progress.note(f"{len(cluster.workers())} Dask workers{watch}")

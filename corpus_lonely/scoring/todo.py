@@ -155,6 +155,6 @@ def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run
 
 
 def _gpus(settings: ScoreSettings) -> int:
-    if settings.device not in ("auto", "cuda") or settings.cluster.scheduler:
+    if settings.device not in ("auto", "cuda") or not settings.cluster.here:
         return 0
     return count_gpus()

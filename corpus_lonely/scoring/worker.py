@@ -144,8 +144,7 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
     and once more before the part is written. It may raise `Abandoned`: then nothing is written.
     """
     try:
-        with _lock:  # one model, one device: the shards of a process go one after the other
-            return _score(shard, task, told or _nobody)
+        return _score(shard, task, told or _nobody)
     except (ModelError, OutputError, SettingsError) as error:
         return ShardFailure(shard, str(error), fatal=error)
     except CorpusLonelyError as error:
@@ -164,7 +163,8 @@ def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
         # its worker died between the rename and the answer
         return ShardResult(shard, standing, 0.0)
     told(0)
-    engine = _ready_engine(task)
+    with _lock:  # one model a process, whoever of its threads asks first
+        engine = _ready_engine(task)
     verify_unchanged(shard.file)
     rows = read_rows(shard, [task.run.text_column, *task.run.carried])
     halved = engine.halvings

@@ -17,7 +17,8 @@ from corpus_lonely.cli.main import main
 from corpus_lonely.tables import table_schema
 from tests.command_lines import ROOT, commands_in, fenced, leaves, parsed
 
-LINKING = ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/cli.md", "jobs/README.md"]
+LINKING = ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/cli.md", "docs/clusters.md"]
+LINKING += ["jobs/README.md", "jobs/slurm/README.md", "jobs/ssh/README.md"]
 HEAVY = ("torch", "transformers", "datasets", "polars", "pyarrow", "dask", "distributed", "numpy")
 LEAVES = dict(leaves())
 

@@ -1,0 +1,134 @@
+"""The workers of one host, for a scheduler elsewhere: what they see, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from distributed import Client, LocalCluster, Security
+
+from corpus_lonely.cli.main import main
+from corpus_lonely.cluster import host
+from corpus_lonely.cluster.host import HostSettings
+from corpus_lonely.cluster.security import from_files, make_credentials
+
+COMMAND = [sys.executable, "-m", "corpus_lonely", "cluster", "worker"]
+
+
+def test_each_worker_of_a_host_has_a_gpu_threads_and_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "count_gpus", lambda: 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,4,6")  # as SLURM gives a job
+    settings = HostSettings("tls://10.0.0.1:1", Security(), threads=2, name="job-7", life=(60, 5))
+    made = host._options(settings)
+    assert [options["env"]["CUDA_VISIBLE_DEVICES"] for options in made] == ["1", "4", "6"]
+    assert {options["env"]["OMP_NUM_THREADS"] for options in made} == {"2"}
+    # as dask-jobqueue expects of a job with several
+    assert [options["name"] for options in made] == ["job-7-0", "job-7-1", "job-7-2"]
+    for options in made:
+        assert (options["lifetime"], options["lifetime_stagger"]) == ("60 s", "5 s")
+        assert options["lifetime_restart"] is False
+        assert options["protocol"] == "tls"
+        assert options["dashboard_address"] == "127.0.0.1:0"
+    (alone,) = host._options(HostSettings("tls://10.0.0.1:1", Security(), workers=1, name="job-7"))
+    assert alone["name"] == "job-7"
+    without = host._options(HostSettings("tls://10.0.0.1:1", Security(), workers=2, gpus=False))
+    assert all("CUDA_VISIBLE_DEVICES" not in options["env"] for options in without)
+    assert len({options["name"] for options in without}) == 2
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """The files of a run's certificates."""
+    return make_credentials().write(tmp_path / "tls")
+
+
+@pytest.fixture
+def client(shown: tuple[Path, Path, Path]) -> Iterator[Any]:
+    """Of a scheduler without workers."""
+    with (
+        LocalCluster(
+            n_workers=0, protocol="tls://", dashboard_address=":0", security=from_files(*shown)
+        ) as scheduler,
+        Client(scheduler) as client,
+    ):
+        yield client
+
+
+def start(client: Any, shown: tuple[Path, Path, Path]) -> subprocess.Popen[bytes]:
+    """A host of one worker, in a process group of its own as a job is; returns when it is there."""
+    options = ["--scheduler", client.scheduler.address, "--workers", "1", "--threads", "1"]
+    for name, path in zip(("ca", "cert", "key"), shown, strict=True):
+        options += [f"--tls-{name}", str(path)]
+    process = subprocess.Popen([*COMMAND, *options], start_new_session=True)
+    client.wait_for_workers(1, timeout=60)
+    return process
+
+
+def _sleep(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_task_is_not_blamed_for_jobs_that_are_ended(
+    client: Any, shown: tuple[Path, Path, Path]
+) -> None:
+    future = client.submit(_sleep, 3600, key="long")
+    for _ in range(2):
+        process = start(client, shown)
+        while client.processing() == {} or not any(client.processing().values()):
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGTERM)  # SLURM tells all processes of a job
+        process.wait(30)
+        while client.nthreads():
+            time.sleep(0.1)
+        assert future.status == "pending"
+        assert client.cluster.scheduler.tasks["long"].suspicious == 0
+
+
+@pytest.mark.slow
+def test_a_host_ends_with_its_scheduler(client: Any, shown: tuple[Path, Path, Path]) -> None:
+    process = start(client, shown)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    assert len(family) >= 2
+    client.shutdown()
+    process.wait(60)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+def test_certificates_from_elsewhere_than_the_driver_are_refused() -> None:
+    options = ["--scheduler", "tls://127.0.0.1:1", "--certificates-from-stdin"]
+    ran = CliRunner().invoke(main, ["cluster", "worker", *options], input="hello\n")
+    assert ran.exit_code == 1
+    assert ran.stderr == "Error: the standard input holds no certificates of a run\n"
+
+
+def test_a_host_asks_for_the_scheduler() -> None:
+    ran = CliRunner().invoke(main, ["cluster", "worker"])
+    assert ran.exit_code == 2
+    assert "give --scheduler or --scheduler-file" in ran.stderr
+
+
+def test_a_scheduler_that_does_not_answer_is_told(
+    shown: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_SCHEDULER_TIMEOUT_S", 1)
+    options = ["--scheduler", "tls://127.0.0.1:1", "--workers", "1"]
+    for name, path in zip(("ca", "cert", "key"), shown, strict=True):
+        options += [f"--tls-{name}", str(path)]
+    ran = CliRunner().invoke(main, ["cluster", "worker", *options])
+    assert ran.exit_code == 1
+    told = [line for line in ran.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(told) == 1
+    assert "tls://127.0.0.1:1: no scheduler answers there within 1 s" in told[0]

@@ -1,0 +1,73 @@
+"""The workers of this machine: how many, what they see, and who may talk to them."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from corpus_lonely.cluster import ClusterSettings, open_cluster, plan_workers, processes
+from tests.cluster.strangers import assert_only_loopback_listens, assert_strangers_are_turned_away
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("settings", "bytes_per_worker", "gpus", "expected"),
+    [
+        (ClusterSettings(), 0, 0, (8, 1)),
+        (ClusterSettings(), 4 * GIB, 0, (4, 2)),
+        (ClusterSettings(), 99 * GIB, 0, (1, 8)),
+        (ClusterSettings(workers=3), 99 * GIB, 0, (3, 2)),
+        (ClusterSettings(workers=16), 0, 0, (16, 1)),
+        (ClusterSettings(workers=2, threads=1), 0, 0, (2, 1)),
+        (ClusterSettings(), 99 * GIB, 2, (2, 4)),
+    ],
+)
+def test_how_many_workers(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: ClusterSettings,
+    bytes_per_worker: int,
+    gpus: int,
+    expected: tuple[int, int],
+) -> None:
+    monkeypatch.setattr(processes, "CPU_COUNT", 8)
+    monkeypatch.setattr(processes, "MEMORY_LIMIT", 16 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: _Memory(64 * GIB))
+    assert plan_workers(settings, bytes_per_worker, gpus) == expected
+
+
+class _Memory:
+    def __init__(self, available: int) -> None:
+        self.available = available
+
+
+def _seen() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "threads": [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "RAYON")],
+        "interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+    }
+
+
+def test_workers_of_this_machine() -> None:
+    with open_cluster(ClusterSettings(workers=2, threads=3)) as opened:
+        seen = list(opened.client.run(_seen).values())
+        assert len(opened.workers()) == 2
+        assert opened.alive()
+        assert all(worker["threads"] == ["3", "3", "3"] for worker in seen)
+        assert all(worker["interrupt"] for worker in seen)
+        assert all(address.startswith("tls://127.0.0.1:") for address in opened.workers())
+        assert str(opened.dashboard).startswith("http://127.0.0.1:")
+        assert_strangers_are_turned_away(opened.address)
+        assert_only_loopback_listens(os.getpid(), *(int(str(worker["pid"])) for worker in seen))
+    for worker in seen:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(str(worker["pid"])), 0)
+
+
+def test_two_clusters_find_dashboard_ports(recwarn: pytest.WarningsRecorder) -> None:
+    settings = ClusterSettings(workers=1)
+    with open_cluster(settings) as one, open_cluster(settings) as two:
+        assert one.dashboard != two.dashboard
+    assert not [warning for warning in recwarn if "already in use" in str(warning.message)]

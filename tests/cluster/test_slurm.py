@@ -1,0 +1,260 @@
+"""Scores made on a real SLURM are those of one process, whatever ends in between."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from corpus_lonely.cluster import ClusterSettings, SlurmSettings, open_cluster, upkeep
+from corpus_lonely.errors import InputError
+from corpus_lonely.files import about_folder, read_json
+from corpus_lonely.scoring.job import score_posts
+from tests.cluster.conftest import SHARD_ROWS, Files, Score, parts
+from tests.cluster.ending import end_lives
+from tests.cluster.slurm import Slurm
+from tests.cluster.strangers import assert_strangers_are_turned_away
+from tests.command_lines import ROOT
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> SlurmSettings:
+    """What is asked of SLURM for each worker."""
+    return SlurmSettings(walltime="00:05:00", memory="1GB", folder=tmp_path / "workers")
+
+
+def cluster_of(asked: SlurmSettings, workers: int = 2) -> ClusterSettings:
+    return ClusterSettings(workers=workers, threads=1, kind="slurm", slurm=asked)
+
+
+def jobs_so_far(asked: SlurmSettings) -> int:
+    return len(list(asked.folder.glob("*.out")))
+
+
+def test_the_same_bytes_from_workers_in_jobs(
+    slurm: Slurm, asked: SlurmSettings, scoring: Score, expected: Files
+) -> None:
+    settings = scoring(cluster_of(asked))
+    report = score_posts(settings)
+    assert report.shards == len(expected) == 20
+    assert parts(settings.out) == expected
+    slurm.wait_until_empty(20)  # the jobs were cancelled
+    assert list(asked.folder.glob("tls-*")) == []  # and the certificates deleted
+
+
+def test_workers_whose_lives_end_lose_nothing(
+    slurm: Slurm,
+    asked: SlurmSettings,
+    scoring: Score,
+    expected: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end_lives(monkeypatch, "slurm", parts=4)
+    monkeypatch.setattr(upkeep, "_POLL_S", 1)
+    settings = scoring(cluster_of(asked))
+    report = score_posts(settings)
+    assert report.shards == 20
+    assert parts(settings.out) == expected
+    assert jobs_so_far(asked) > 2  # others took the places of those that ended
+
+
+def test_a_worker_leaves_when_its_life_is_over_and_another_comes(
+    slurm: Slurm, asked: SlurmSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_POLL_S", 1)
+    short = SlurmSettings(walltime="5", memory="1GB", folder=asked.folder, lifetime_s=6)
+    with open_cluster(cluster_of(short, workers=1)) as opened:
+        seen = opened.workers()
+        while len(seen) < 2:
+            time.sleep(0.2)
+            seen |= opened.workers()
+    assert jobs_so_far(asked) >= 2
+    first, *_ = sorted(asked.folder.glob("*.err"), key=lambda path: path.stat().st_mtime)
+    assert "worker-lifetime-reached" in first.read_text()
+
+
+def test_a_driver_that_is_killed_leaves_no_jobs_behind(
+    slurm: Slurm, asked: SlurmSettings, scoring: Score, expected: Files, tmp_path: Path
+) -> None:
+    settings = scoring(cluster_of(asked))
+    words = ["--input", settings.input, "--model", settings.model, "--out", settings.out]
+    words += ["--shard-rows", SHARD_ROWS, "--precision", "fp32", "--cluster", "slurm"]
+    words += ["--workers", 2, "--threads", 1, "--worker-memory", "1GB"]
+    words += ["--cluster-folder", asked.folder]
+    command = [sys.executable, "-m", "corpus_lonely", "score", *map(str, words)]
+    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not parts(settings.out):
+            assert driver.poll() is None
+            time.sleep(0.05)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    slurm.wait_until_empty(60)
+    score_posts(settings)
+    assert parts(settings.out) == expected
+
+
+def test_who_may_talk_to_workers_in_jobs(slurm: Slurm, asked: SlurmSettings) -> None:
+    with open_cluster(cluster_of(asked, workers=1)) as opened:
+        (worker,) = opened.workers()
+        assert opened.client.submit(os.getpid).result() != os.getpid()
+        assert_strangers_are_turned_away(opened.address)
+        assert_strangers_are_turned_away(worker)
+        assert str(opened.dashboard).startswith("http://127.0.0.1:")
+        (folder,) = asked.folder.glob("tls-*")
+        assert folder.stat().st_mode & 0o077 == 0
+        # a command line is for all users of a node to read
+        shown = slurm.run("ps", "-ewwo", "args")
+        assert f"--tls-key {folder}/key.pem" in shown
+        assert "PRIVATE KEY" not in shown
+
+
+def test_several_workers_in_a_job_that_is_cancelled_are_replaced(
+    slurm: Slurm, asked: SlurmSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_POLL_S", 1)
+    pair = SlurmSettings(walltime="5", memory="1GB", folder=asked.folder, workers_per_job=2)
+    with open_cluster(cluster_of(pair)) as opened:
+        opened.client.wait_for_workers(2, timeout=30)
+        before = opened.workers()
+        # SLURM tells all processes of a job that it ends, as when it takes a node away
+        slurm.run("scancel", slurm.jobs()[0].split()[0])
+        while opened.workers() & before or len(opened.workers()) < 2:
+            time.sleep(0.3)
+    assert jobs_so_far(pair) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"prologue": ("exit 3",)}, "the SLURM jobs ended before a worker could reach"),
+        ({"partition": "moon"}, "sbatch refused the job (.*invalid partition specified: moon"),
+    ],
+)
+def test_jobs_that_cannot_work_are_told_in_one_line(
+    slurm: Slurm,
+    asked: SlurmSettings,
+    wrong: dict[str, object],
+    told: str,
+) -> None:
+    settings = SlurmSettings(memory="1GB", folder=asked.folder, **wrong)  # type: ignore[arg-type]
+    refused = pytest.raises(InputError, match=told.replace("(.", r"\(."))
+    with refused, open_cluster(cluster_of(settings, workers=1)):
+        pass
+
+
+def edited(recipe: str, folder: Path, *changes: tuple[str, str]) -> Path:
+    """A recipe as a user would edit it, for this SLURM."""
+    text = (ROOT / "jobs" / "slurm" / recipe).read_text("utf-8")
+    bin_folder = Path(sys.executable).parent
+    for old, new in (("source .venv/bin/activate", f"export PATH={bin_folder}:$PATH"), *changes):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    text = re.sub(r"^#SBATCH --mem=.*$", "#SBATCH --mem=2G", text, flags=re.MULTILINE)
+    script = folder / recipe
+    script.write_text(text)
+    return script
+
+
+SCORE = "corpus-lonely score --input posts/ --model model/ --out scores/"
+
+
+def score_command(posts: Path, model: Path) -> str:
+    return (
+        f"corpus-lonely score --input {posts} --model {model} --out scores/ "
+        f"--shard-rows {SHARD_ROWS} --precision fp32"
+    )
+
+
+def assert_made(folder: Path, expected: Files) -> None:
+    """The scores are whole, and what stands beside them says so."""
+    logs = {path.name: path.read_text() for path in folder.glob("score-*.log")}
+    out = folder / "scores"
+    assert out.is_dir(), logs
+    assert parts(out) == expected, logs
+    assert read_json(about_folder(out) / "scores.json")["totals"]["rows"] == 2000
+
+
+def test_the_recipe_of_a_job_array(
+    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
+) -> None:
+    script = edited(
+        "array.sbatch",
+        tmp_path,
+        ("#SBATCH --array=0-7", "#SBATCH --array=0-2"),
+        ("#SBATCH --cpus-per-task=4", "#SBATCH --cpus-per-task=1"),
+        (SCORE, score_command(posts, model)),
+    )
+    told = slurm.run("bash", str(script), cwd=tmp_path)
+    first, last = map(int, re.findall(r"Jobs (\d+) and, after them, (\d+) are", told)[0])
+    slurm.wait_until_empty()
+    assert_made(tmp_path, expected)
+    array = [(tmp_path / f"score-{first}_{index}.log").read_text() for index in range(3)]
+    shares = [re.findall(r"scores: (\d+) posts", log) for log in array]
+    assert shares == [["700"], ["700"], ["600"]]
+    checked = (tmp_path / f"score-{last}_0.log").read_text()
+    assert "scores: 2,000 posts, 1,960 scored, 40 empty, 0 failed" in checked
+    assert "All of it was done before: nothing to do." in checked
+
+
+def test_the_recipe_with_a_driver_in_a_job(
+    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
+) -> None:
+    script = edited(
+        "cluster.sbatch",
+        tmp_path,
+        (SCORE, score_command(posts, model)),
+        (
+            "--workers 8 --threads 4 --worker-memory 8GB --walltime 04:00:00",
+            "--workers 2 --threads 1 --worker-memory 1GB --walltime 5",
+        ),
+    )
+    slurm.run("sbatch", str(script), cwd=tmp_path)
+    slurm.wait_until_empty()
+    assert_made(tmp_path, expected)
+    assert len(list((tmp_path / "corpus-lonely-workers").glob("*.out"))) == 2
+
+
+def test_a_driver_in_a_job_whose_time_ends_takes_its_jobs_along(
+    slurm: Slurm, posts: Path, model: Path, tmp_path: Path
+) -> None:
+    script = edited(
+        "cluster.sbatch",
+        tmp_path,
+        (SCORE, score_command(posts, model)),
+        (
+            "--workers 8 --threads 4 --worker-memory 8GB --walltime 04:00:00",
+            "--workers 1 --worker-memory 1GB --sbatch=--begin=now+1hour",  # as in a long queue
+        ),
+    )
+    job = slurm.run("sbatch", "--parsable", str(script), cwd=tmp_path).strip()
+    while len(slurm.jobs()) < 2:
+        time.sleep(0.3)
+    slurm.run("scancel", "--batch", "--signal=INT", job)  # what --signal=B:INT@120 does
+    slurm.wait_until_empty(30)
+    assert "run the same command again to go on" in (tmp_path / f"score-{job}.log").read_text()
+
+
+def test_the_recipe_with_a_scheduler_file(
+    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
+) -> None:
+    script = edited(
+        "scheduler-file.sbatch",
+        tmp_path,
+        ("#SBATCH --nodes=2", "#SBATCH --nodes=1"),
+        ("#SBATCH --cpus-per-task=16", "#SBATCH --cpus-per-task=2"),
+        (SCORE, score_command(posts, model)),
+        ("workers=()", "workers=(--workers 2 --threads 1)"),
+    )
+    job = slurm.run("sbatch", "--parsable", str(script), cwd=tmp_path).strip()
+    slurm.wait_until_empty()
+    assert slurm.state(job) == "COMPLETED", (tmp_path / f"score-{job}.log").read_text()
+    assert_made(tmp_path, expected)
+    assert list(tmp_path.glob("tls-*")) == []
