@@ -58,7 +58,10 @@ class OnCluster:
         self._look()
         # not bound to a worker's address: one that dies comes back under another, and Dask would wait
         # for the old one forever
-        self._loading = [self._client.submit(prepare, task, pure=False) for _ in self._alive]
+        wanted = max(
+            1, len(self._alive)
+        )  # the last may just have left; then the next to come loads
+        self._loading = [self._client.submit(prepare, task, pure=False) for _ in range(wanted)]
         with self._asking():
             first = next(as_completed(self._loading, loop=self._client.loop))
             if first.status not in ("finished", "error"):

@@ -4,13 +4,14 @@ import json
 import os
 import time
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
-from distributed import LocalCluster, get_worker
+from distributed import Client, LocalCluster, get_worker
 from distributed.comm.core import CommClosedError
 
-from corpus_lonely.cluster import ClusterSettings
+from corpus_lonely.cluster import Cluster, ClusterSettings
 from corpus_lonely.errors import ScoringError
 from corpus_lonely.inference.engine import Engine
 from corpus_lonely.scoring import flights, on_cluster
@@ -18,6 +19,7 @@ from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
 from tests.scoring.test_job import Heard, contents, run
+from tests.scoring.test_worker import make_task
 
 pytestmark = pytest.mark.slow
 
@@ -173,3 +175,14 @@ def test_a_scheduler_that_goes_away_before_a_result_is_fetched_is_gone() -> None
     executor, future = on_cluster.OnCluster(there, print), _Unreachable()
     with pytest.raises(ScoringError, match=r"tcp://127\.0\.0\.1:8786: the scheduler is gone"):
         executor._outcome(future, flight)  # type: ignore[arg-type]
+
+
+def test_a_worker_that_comes_late_is_waited_for(posts: Path, model: Path, tmp_path: Path) -> None:
+    task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    nobody: dict[str, Any] = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
+    with LocalCluster(**nobody) as late, Client(late, set_as_default=False) as client:
+        executor = on_cluster.OnCluster(Cluster(client, late.scheduler_address, None), print)
+        coming = Timer(1.0, late.scale, [1])
+        coming.start()
+        assert executor.prepare(task).device == "cpu"
+        coming.join()
