@@ -11,7 +11,7 @@ READY := $(VENV)/.ready$(if $(PIP_ARGS),-$(firstword $(shell printf '%s' '$(PIP_
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-chaos check lint format types layers docs clean
+.PHONY: help setup demo test test-chaos bench-score check lint format types layers docs clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,10 @@ FIRST ?= 0
 SCHEDULES ?= 50
 test-chaos: setup  ## Kill, stop and damage runs at random, and compare with an undisturbed one
 	CHAOS_FIRST=$(FIRST) CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos -m chaos -v
+
+MODEL ?= minilm
+bench-score: setup  ## Time scoring beside what users would pick instead (MODEL=base for BERT-base's shape)
+	$(BIN)/python benchmarks/score.py --model $(MODEL)
 
 check: setup lint types layers docs  ## What every commit passes: format, lint, types, layers, docs, fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow and not chaos"

@@ -197,7 +197,7 @@ def test_the_recipe_of_a_job_array(
     slurm.wait_until_empty()
     assert_made(tmp_path, expected)
     array = [(tmp_path / f"score-{first}_{index}.log").read_text() for index in range(3)]
-    shares = [re.findall(r"scores: (\d+) posts", log) for log in array]
+    shares = [re.findall(r"scores, \d of its 20 parts: (\d+) posts", log) for log in array]
     assert shares == [["700"], ["700"], ["600"]]
     checked = (tmp_path / f"score-{last}_0.log").read_text()
     assert "scores: 2,000 posts, 1,960 scored, 40 empty, 0 failed" in checked

@@ -413,7 +413,7 @@ def test_a_store_that_is_busy_for_a_while_is_asked_again(
 def test_a_part_that_cannot_be_put_is_set_aside_and_not_to_be_seen(
     store: Store, posts: Path, model: Path, near: dict[str, bytes]
 ) -> None:
-    store.fail(busy("part-000001"))
+    store.fail(busy("scores/part-000001"))
     heard = Heard()
     with pytest.raises(ScoringError, match=r"1 of 4 shards .* does not answer"):
         run(str(posts), model, f"{store.url}/scores", progress=heard)

@@ -130,7 +130,7 @@ def test_kill_9_loses_nothing_and_leaves_nobody(
     before = stats(out)
     assert 5 <= len(before) < PARTS
 
-    result = finish(start(many_posts, slow_model, out, "--workers", "2"))
+    result = finish(start(many_posts, slow_model, out, "--workers", "1"))
     assert result.returncode == 0, result.stderr
     assert contents(out) == contents(undisturbed)
     after = stats(out)
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_promptly_and_can_be_resumed(
     )
     assert "Traceback" not in result.stderr
     assert ended(workers)
-    assert finish(start(many_posts, slow_model, out, "--workers", "2")).returncode == 0
+    assert finish(start(many_posts, slow_model, out, "--workers", "1")).returncode == 0
     assert contents(out) == contents(undisturbed)
 
 
@@ -188,7 +188,7 @@ def test_a_full_disk_is_told_in_one_line(
     assert "Traceback" not in result.stderr
     remount = ["mount", "-o", "remount,size=8m", str(small_disk)]
     subprocess.run(remount, check=True)
-    assert finish(start(many_posts, slow_model, out, "--workers", "2")).returncode == 0
+    assert finish(start(many_posts, slow_model, out, "--workers", "1")).returncode == 0
     assert contents(out) == contents(undisturbed)
 
 

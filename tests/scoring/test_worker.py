@@ -286,7 +286,7 @@ def test_memory_that_ran_out_is_told_by_the_shard_that_met_it(
 
     def short(self: Any, *arguments: Any) -> Any:
         if not (tmp_path / "scores" / shards[1].part).exists():
-            self.halvings, self.batch_tokens = getattr(self, "halvings", 0) + 1, 4096
+            self.sweep.halvings, self.sweep.batch_tokens = self.halvings + 1, 4096
         return real(self, *arguments)
 
     monkeypatch.setattr(Engine, "score", short)
