@@ -50,6 +50,13 @@ SHAPES = {
         num_attention_heads=12,
         intermediate_size=1536,
     ),
+    "tiny": BertConfig(
+        vocab_size=30522,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    ),
 }
 PIPELINE_32 = "pipeline, batch 32"
 DOUBTFUL = 0.05
