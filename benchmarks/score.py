@@ -178,11 +178,8 @@ def by_engine(precision: str) -> Callable[[Bench], Callable[[], NDArray[np.float
     """This package's engine, without Dask or files."""
 
     def prepare(bench: Bench) -> Callable[[], NDArray[np.float32]]:
-        budget = 8192 if bench.device == "cpu" else 65536
         threads = 1 if bench.device == "cpu" else None
-        settings = EngineSettings(
-            batch_tokens=budget, precision=precision, device=bench.device, threads=threads
-        )
+        settings = EngineSettings(precision=precision, device=bench.device, threads=threads)
         engine = Engine.load(bench.folder, settings)
         return lambda: engine.score(bench.texts).probabilities_NL
 
@@ -394,7 +391,9 @@ def main() -> None:
         peak, needed = peak_gflops(folder, arguments.device), gflop_per_token(bench)
         seconds = measure(bench, names, arguments.rounds)
         per_token, _ = through_dask(bench, arguments.workers, arguments.copies)
-        seconds[f"score through Dask, {arguments.workers} worker(s)"] = bench.tokens / per_token
+        seconds[f"score through Dask, {arguments.workers} worker(s), wall time"] = (
+            bench.tokens / per_token
+        )
         show(bench, seconds, max(peak, peak_gflops(folder, arguments.device)), needed)
 
 

@@ -34,7 +34,10 @@ Example:
 )
 @click.option("--out", type=FILE, help="Write all figures as JSON too.")
 @click.option(
-    "--batch-tokens", type=int, default=8192, help="Padded tokens in a batch (memory, not scores)."
+    "--batch-tokens",
+    type=int,
+    show_default="2048 (65536 on a GPU)",
+    help="Padded tokens in a batch (memory, not scores).",
 )
 @click.option(
     "--precision",
@@ -50,7 +53,7 @@ def evaluate(
     labels: str,
     split: str,
     out: Path | None,
-    batch_tokens: int,
+    batch_tokens: int | None,
     precision: str,
     device: str,
     threads: int | None,

@@ -73,7 +73,7 @@ class _Remembered(Sectioned):
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=512),
-    show_default="8192 (65536 on GPUs)",
+    show_default="2048 (65536 on GPUs)",
     help="Padded tokens in a batch; less needs less memory.",
 )
 @click.option(

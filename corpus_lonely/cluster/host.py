@@ -133,14 +133,17 @@ def _options(settings: HostSettings) -> list[dict[str, Any]]:
         "dashboard_address": f"{LOOPBACK}:0",  # else it would be open to the network, without TLS
         **_life(settings),
     }
+    unseen = {} if settings.gpus else {"CUDA_VISIBLE_DEVICES": ""}  # else all would take the first
+    made = [nanny_options(index, threads, gpus, settings.security) for index in range(workers)]
     return [
         {
-            **nanny_options(index, threads, gpus, settings.security),
+            **options,
             **common,
+            "env": {**options["env"], **unseen},
             "name": name if workers == 1 and settings.name else f"{name}-{index}",
             "preload": ["corpus_lonely.cluster", "corpus_lonely.cluster.host"],
         }
-        for index in range(workers)
+        for index, options in enumerate(made)
     ]
 
 

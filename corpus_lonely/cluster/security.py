@@ -20,6 +20,19 @@ _CLOCKS_DIFFER = timedelta(days=1)
 """Dask's own begin with the second they are made, and a host whose clock is behind refuses them."""
 
 
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 @dataclass(frozen=True)
 class Credentials:
     """A certificate authority of one run and the one certificate it signed, as PEM.
@@ -71,8 +84,13 @@ def make_credentials() -> Credentials:
     ca_name, name = _name("corpus-lonely run authority"), _name("corpus-lonely run")
     ca = _builder(ca_name, ca_name, ca_key.public_key())
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    # Python checks strictly from 3.13 on, and asks for these three
+    known = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    ca = ca.add_extension(known, critical=False).add_extension(_SIGNS, critical=True)
     signed = _builder(name, ca_name, key.public_key())
     signed = signed.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
+    signed = signed.add_extension(issuer, critical=False)
     return Credentials(
         ca=_pem(ca.sign(ca_key, hashes.SHA256())),
         cert=_pem(signed.sign(ca_key, hashes.SHA256())),

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.errors import ModelError, SettingsError, first_line
 from corpus_lonely.inference.batching import Tokens, tokenise
+from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS, default_batch_tokens
 from corpus_lonely.inference.device import (
     find_device,
     find_precision,
@@ -26,7 +27,7 @@ from corpus_lonely.inference.device import (
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.inference.forward import Forward, Ids
 from corpus_lonely.inference.scores import Scores, statuses
-from corpus_lonely.inference.sweep import SMALLEST_BUDGET, Sweep
+from corpus_lonely.inference.sweep import Sweep
 from corpus_lonely.model.encoder import (
     LOADING_ERRORS,
     check_complete,
@@ -48,8 +49,8 @@ class EngineSettings:
 
     max_tokens: int | None = None
     """Tokens kept per post; the rest is cut and told in `truncated`. None: as in training."""
-    batch_tokens: int = 8192
-    """Padded tokens in a batch."""
+    batch_tokens: int | None = None
+    """Padded tokens in a batch; None: `budget.default_batch_tokens`."""
     precision: str = "auto"
     """`fp32`, `mixed`, `bf16`, `fp16`, or `auto`: see `device.find_precision`."""
     device: str = "auto"
@@ -58,9 +59,9 @@ class EngineSettings:
     """CPU threads of this process; None leaves torch's choice."""
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < SMALLEST_BUDGET:
+        if self.batch_tokens is not None and self.batch_tokens < SMALLEST_BATCH_TOKENS:
             raise SettingsError(
-                f"--batch-tokens must be at least {SMALLEST_BUDGET}, got {self.batch_tokens}"
+                f"--batch-tokens must be at least {SMALLEST_BATCH_TOKENS}, got {self.batch_tokens}"
             )
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"--threads must be at least 1, got {self.threads}")
@@ -87,7 +88,8 @@ class Engine:
         check_length(self.settings.max_tokens or limit, model.encoder.config)
         self.max_tokens: int = self.settings.max_tokens or limit
         self._device_free = threading.Lock()
-        self.sweep = Sweep(self.device, settings.batch_tokens)
+        budget = settings.batch_tokens or default_batch_tokens(self.device.type == "cuda")
+        self.sweep = Sweep(self.device, budget)
         self.tokenizer = tokenizer
         self.forward = Forward(
             model, self.device, self.settings.precision, tokenizer.pad_token_id or 0

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from corpus_lonely.inference.batching import pad
 from corpus_lonely.model.attention import PACKED
+from corpus_lonely.model.encoder import max_positions
 from corpus_lonely.model.network import LonelinessModel
 
 Ids = Sequence[NDArray[np.int32]]
 
 _DTYPES = {"bf16": torch.bfloat16, "mixed": torch.bfloat16, "fp16": torch.float16}
-_TRIAL_LENGTHS = (3, 31, 8)
+_TRIAL_LENGTHS = (3, 31, 300, 8)
 _TRIAL_TOLERANCE = 0.02
 """Relative to a post's representation: half precision is off by less, a leak between posts by more."""
 
@@ -81,21 +82,26 @@ class Forward:
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def pack(self) -> bool:
-        """Packs from now on, if the encoder can: tries three posts both ways, and compares.
+        """Packs from now on, if the encoder can: tries some posts both ways, and compares.
 
         Returns whether it does. An encoder with attention of its own kind cannot, nor a torch
         without the kernel; their batches are padded as before.
         """
         encoder = self.model.encoder
-        vocabulary = int(encoder.config.vocab_size)
-        ids = [np.arange(length, dtype=np.int32) % vocabulary for length in _TRIAL_LENGTHS]
-        expected_BX = self.represent(ids)
+        longest = min(self.model.config.max_tokens, max_positions(encoder.config))
+        known = np.arange(encoder.config.vocab_size, dtype=np.int32)
+        # not the one of padding, from which some encoders count positions
+        known = known[(known != self.pad_id) & (known != encoder.config.pad_token_id)]
+        ids = [np.resize(known, min(length, longest)) for length in _TRIAL_LENGTHS]
         try:
+            expected_BX = self.represent(ids)
             self._attend(PACKED)
             self.packed = True
             off_BX = self.represent(ids) - expected_BX
             worst = (off_BX.norm(dim=1) / expected_BX.norm(dim=1)).max()
             agrees = bool(worst < _TRIAL_TOLERANCE)  # false for NaN, too
+        except torch.OutOfMemoryError:
+            raise
         except (TypeError, ValueError, RuntimeError, ImportError, IndexError, AttributeError):
             agrees = False
         if not agrees:

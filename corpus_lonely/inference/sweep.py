@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus_lonely.inference.batching import Tokens, plan_batches
+from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS
 from corpus_lonely.inference.forward import Ids
 
-SMALLEST_BUDGET = 512
 _IN_FLIGHT = 4
 """Batches given to a GPU and not waited for: enough that it never waits for us."""
 
@@ -55,7 +55,8 @@ class Sweep:
         landing_BL = torch.empty(scored_BL.shape, dtype=scored_BL.dtype, pin_memory=True)
         landing_BL.copy_(scored_BL, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
+        # of its own device: the current one may be another, and its stream would be done at once
+        event.record(torch.cuda.current_stream(scored_BL.device))
         return landing_BL, event
 
     def _launch(
@@ -82,7 +83,7 @@ class Sweep:
         # outside the handler, so that the failed batch's tensors are let go before others are made
         if self._asynchronous:
             torch.cuda.empty_cache()
-        self.batch_tokens = max(SMALLEST_BUDGET, self.batch_tokens // 2)
+        self.batch_tokens = max(SMALLEST_BATCH_TOKENS, self.batch_tokens // 2)
         self.halvings += 1
         return None
 

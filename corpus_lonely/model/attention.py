@@ -11,6 +11,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 PACKED = "corpus_lonely_packed"
 """The name under which transformers finds it."""
+_NOT_OURS = ("sliding_window", "softcap", "s_aux", "position_bias")
+"""What some encoders ask of attention, and would not get."""
 
 
 def packed_attention(
@@ -23,7 +25,7 @@ def packed_attention(
     cu_seq_lens_q: Tensor,
     max_length_q: int,
     scaling: float | None = None,
-    **_others: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """What transformers' attention functions do, for a batch of one row that holds P posts.
 
@@ -34,6 +36,8 @@ def packed_attention(
     """
     if getattr(module, "is_causal", False) or attention_mask is not None:
         raise ValueError("packed attention is neither causal nor masked")
+    if asked := [name for name in _NOT_OURS if others.get(name) is not None]:
+        raise ValueError(f"packed attention knows no {asked[0]}")
     attend = _by_kernel if query_1HND.is_cuda else _by_post
     # (1, H, N, D) to (N, H, D)
     query_NHD, key_NHD, value_NHD = (

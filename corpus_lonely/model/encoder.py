@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
@@ -119,19 +120,23 @@ def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> Non
 
 def check_length(max_tokens: int, config: PretrainedConfig) -> None:
     """SettingsError when an encoder has no positions for so many tokens."""
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit:
-        limit -= first_position(config)
-    if limit and max_tokens > limit:
+    limit = max_positions(config)
+    if max_tokens > limit:
         raise SettingsError(
             f"--max-tokens must be at most {limit} for this {config.model_type}, got {max_tokens}"
         )
 
 
+def max_positions(config: PretrainedConfig) -> int:
+    """Tokens that an encoder has positions for; a great number where it counts none."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return int(limit) - first_position(config) if limit else sys.maxsize
+
+
 def first_position(config: PretrainedConfig) -> int:
     """The position that an encoder gives to a post's first token."""
     # RoBERTa counts positions from its padding id on
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         return int(config.pad_token_id or 0) + 1
     return 0
 

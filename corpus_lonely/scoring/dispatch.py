@@ -84,7 +84,8 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
             open_cluster(wanted, bytes_per_worker=needs, note=progress.note)
         )
         watch = f"; watch them at {cluster.dashboard}" if cluster.dashboard else ""
-        progress.note(f"{len(cluster.workers())} Dask workers{watch}")
+        count = len(cluster.workers())
+        progress.note(f"{count} Dask worker{'' if count == 1 else 's'}{watch}")
         if settings.report:
             stack.enter_context(reported(cluster.client, settings.report, progress.note))
         yield OnCluster(cluster, progress.note)

@@ -60,7 +60,7 @@ class OnCluster:
         # for the old one forever
         wanted = max(
             1, len(self._alive)
-        )  # the last may just have left; then the next to come loads
+        )  # the last may just have left: then the next to come loads
         self._loading = [self._client.submit(prepare, task, pure=False) for _ in range(wanted)]
         with self._asking():
             first = next(as_completed(self._loading, loop=self._client.loop))

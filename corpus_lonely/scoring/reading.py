@@ -10,6 +10,8 @@ from corpus_lonely.scoring.inputs import open_binary
 from corpus_lonely.scoring.plan import Shard
 
 _READ_ROWS = 8192
+_READ_BYTES = 1 << 20
+"""Of a column at a time; without it a whole row group's column is held, compressed, in memory."""
 
 
 def read_rows(shard: Shard, columns: Sequence[str]) -> pa.Table:
@@ -19,7 +21,9 @@ def read_rows(shard: Shard, columns: Sequence[str]) -> pa.Table:
     """
     try:
         with open_binary(shard.file.url) as file:
-            return pa.Table.from_batches(_batches(pq.ParquetFile(file), shard, columns))
+            return pa.Table.from_batches(
+                _batches(pq.ParquetFile(file, buffer_size=_READ_BYTES), shard, columns)
+            )
     except (pa.ArrowException, OSError) as error:
         reason = first_line(error)
         raise InputError(f"cannot be read ({reason})", where=shard.file.url) from error

@@ -27,7 +27,7 @@ class ScoreSettings:
     max_tokens: int | None = None
     """Tokens kept per post; None: what the folder was begun with, else as in training."""
     batch_tokens: int | None = None
-    """Padded tokens in a batch; None: what the folder was begun with, else 8192."""
+    """Padded tokens in a batch; None: what the folder was begun with, else the device's."""
     precision: str = "auto"
     """See `inference.device.PRECISIONS`; `auto`: what the folder was begun with, else its choice."""
     device: str = "auto"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from corpus_lonely.cluster import count_gpus
 from corpus_lonely.errors import OutputError, ScoringError
+from corpus_lonely.inference.budget import default_batch_tokens
 from corpus_lonely.inference.folder import NUMERICS_VERSION, ModelFacts
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.inputs import Posts
@@ -12,10 +13,6 @@ from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard, count_shards, cut_shards, default_shard_rows
 from corpus_lonely.scoring.settings import ScoreSettings
-
-BATCH_TOKENS = 8192
-GPU_BATCH_TOKENS = 65536
-"""So long a batch that launching its kernels takes a twentieth of the time that they compute."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def _settle(
 
 def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None) -> Run:
     gpus = _gpus(settings)
-    batch_tokens = GPU_BATCH_TOKENS if gpus else BATCH_TOKENS
+    batch_tokens = default_batch_tokens(gpus > 0)
     return Run(
         model=model.fingerprint,
         tokenizer=model.tokenizer,
@@ -160,6 +157,8 @@ def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run
 
 def _gpus(settings: ScoreSettings) -> int:
     """GPUs that the run is known to have, before any worker has told."""
+    if settings.device.startswith("cuda:"):
+        return 1
     if settings.device not in ("auto", "cuda"):
         return 0
     return count_gpus() if settings.cluster.here else settings.cluster.slurm.gpus

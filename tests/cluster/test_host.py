@@ -41,7 +41,7 @@ def test_each_worker_of_a_host_has_a_gpu_threads_and_a_name(
     (alone,) = host._options(HostSettings("tls://10.0.0.1:1", Security(), workers=1, name="job-7"))
     assert alone["name"] == "job-7"
     without = host._options(HostSettings("tls://10.0.0.1:1", Security(), workers=2, gpus=False))
-    assert all("CUDA_VISIBLE_DEVICES" not in options["env"] for options in without)
+    assert all(options["env"]["CUDA_VISIBLE_DEVICES"] == "" for options in without)
     assert len({options["name"] for options in without}) == 2
 
 

@@ -1,6 +1,8 @@
 """Certificates of a run: who may read them, what they prove, and to whom."""
 
+import ssl
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,28 @@ def test_the_command_writes_files_that_their_owner_alone_reads(tmp_path: Path) -
     assert again.exit_code == 1
     assert "is there already" in again.stderr
     assert (out / "key.pem").read_text() == key
+
+
+def test_python_that_checks_strictly_takes_them(tmp_path: Path) -> None:
+    ca, cert, key = make_credentials().write(tmp_path / "tls")
+    contexts = [ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER)]
+    for context in contexts:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # what Python sets from 3.13 on
+        context.load_verify_locations(ca)
+        context.load_cert_chain(cert, key)
+    wires = [ssl.MemoryBIO(), ssl.MemoryBIO()]
+    ends = [
+        contexts[0].wrap_bio(wires[0], wires[1], server_side=False),
+        contexts[1].wrap_bio(wires[1], wires[0], server_side=True),
+    ]
+    for _ in range(4):
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    assert all(end.version() for end in ends)
+    assert ends[1].getpeercert()
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

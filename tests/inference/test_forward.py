@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, DistilBertConfig, MPNetConfig, RobertaConfig
+from transformers import (
+    BertConfig,
+    DistilBertConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    RobertaConfig,
+)
 
 from corpus_lonely.inference.forward import Forward
 from corpus_lonely.model.attention import PACKED
@@ -84,6 +90,36 @@ def test_packing_by_positions_alone_would_leak() -> None:
         leaking = encoder(input_ids=together, position_ids=positions).last_hidden_state[0, :20]
         alone = encoder(input_ids=together[:, :20]).last_hidden_state[0]
     assert float((leaking - alone).abs().max()) > 1e-3  # why the bounds are handed down
+
+
+def test_an_encoder_whose_attention_looks_near_only_is_padded() -> None:
+    config = LonelinessConfig(
+        encoder_config=ModernBertConfig(
+            vocab_size=50,
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=64,
+            local_attention=16,
+            pad_token_id=1,
+            bos_token_id=2,
+            eos_token_id=3,
+            cls_token_id=2,
+            sep_token_id=3,
+        ).to_dict(),
+        head_size=32,
+    )
+    forward = Forward(LonelinessModel(config), CPU, "fp32", pad_id=1)
+    ids = make_ids([60, 5, 33])
+    before = forward(ids).numpy()
+    assert not forward.pack()
+    np.testing.assert_array_equal(forward(ids).numpy(), before)
+
+
+def test_roberta_as_it_is_made_can_be_packed() -> None:
+    torch.manual_seed(0)
+    config = LonelinessConfig(encoder_config=ENCODERS["roberta"].to_dict(), head_size=32)
+    assert Forward(LonelinessModel(config), CPU, "fp32", pad_id=1).pack()
 
 
 @pytest.mark.parametrize("encoder", ["distilbert", "mpnet"])

@@ -165,7 +165,7 @@ def test_what_is_not_given_is_as_the_folder_was_begun(
     [
         ({"precision": "bf16"}, "--precision fp32, not bf16"),
         ({"max_tokens": 32}, "--max-tokens 64, not 32"),
-        ({"batch_tokens": 1024}, "--batch-tokens 8192, not 1024"),
+        ({"batch_tokens": 1024}, "--batch-tokens 2048, not 1024"),
         ({"shard_rows": 100}, "--shard-rows 300, not 100"),
         ({"keep": ("score",)}, "other columns carried along"),
         ({"text_column": "subreddit"}, "--text-column text, not subreddit"),
