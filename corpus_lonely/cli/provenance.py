@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from corpus_lonely.scoring.describe import Description
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def provenance(description: "Description", found: "Verification | None") -> Table:
     """Two columns: what it is about, and what is so."""
     table = Table(
-        title=description.folder,
+        title=Text(description.folder),
         title_justify="left",
         title_style="bold",
         show_header=False,
@@ -23,9 +24,9 @@ def provenance(description: "Description", found: "Verification | None") -> Tabl
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _rows(description):
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     if found:
-        table.add_row("Verified", _verified(found))
+        table.add_row("Verified", Text(_verified(found)))
     return table
 
 

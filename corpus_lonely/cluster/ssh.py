@@ -118,7 +118,8 @@ class _Host(ProcessInterface):
     async def _read(self) -> None:
         with suppress(OSError, asyncssh.Error):
             async for line in self._process.stdout:
-                self.said.append(line.strip())
+                if line.strip():
+                    self.said.append(line.strip())
 
     def _command(self) -> str:
         settings = self._settings

@@ -101,7 +101,8 @@ def inspect_scores(
     if run is None:
         raise InputError("holds no scores that can be read", where=folder)
     parts = list(_against_each_other(parts, run))
-    others = [entry.name for entry in entries if entry not in standing and entry.name[0] != "."]
+    names = {entry.name for entry in standing}
+    others = [e.name for e in entries if e.name not in names and e.name[0] != "."]
     return Inspection(_description(folder, told, run, parts, others, check), tuple(parts))
 
 
@@ -154,10 +155,12 @@ def _against_each_other(parts: Iterable[Part], run: Run) -> Iterable[Part]:
 def _follows(before: Facts | None, facts: Facts) -> bool:
     """Whether a part begins where the one before it ends, if that stands."""
     shard = facts.shard
-    if shard.index == 0 or (before and before.shard.file.name != shard.file.name):
+    if shard.index == 0:
         return shard.start == 0
     if before is None or before.shard.index != shard.index - 1:
         return True
+    if before.shard.file.name != shard.file.name:
+        return shard.start == 0
     return before.shard.stop == shard.start
 
 
@@ -179,6 +182,7 @@ def _description(
     of = told.get("shards") or max((facts.of for facts in good), default=0)
     names = {part.name for part in parts}
     missing = [name for name in map(part_name, range(of)) if name not in names]
+    absent = set(missing)
     bad = {part.name: part.problem for part in parts if part.problem}
     totals = told.get("totals")
     if totals and len(good) == of and totals != asdict(counts):
@@ -197,7 +201,7 @@ def _description(
         parts=of,
         good=len(good),
         missing=missing,
-        set_aside={name: reason for name, reason in aside.items() if name in set(missing)},
+        set_aside={name: reason for name, reason in aside.items() if name in absent},
         bad=bad,
         others=others,
         checked=check,

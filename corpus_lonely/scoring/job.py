@@ -135,9 +135,16 @@ class _Job:
                 self.aside.put(outcome.shard, outcome.reason)
                 self.progress.note(f"Set aside {outcome.shard}: {outcome.reason}")
                 course.failed(outcome)
-                if len(course.failures) >= _HOPELESS and not course.counts.rows:
+                if self._hopeless(course):
                     raise self._error(f"the first {_HOPELESS} shards failed")
         self.progress.finish()
+
+    def _hopeless(self, course: Course) -> bool:
+        """Whether the rest would fail alike: none has succeeded, and it is not one file's fault."""
+        if course.counts.rows or self.settings.retry_failed or len(course.failures) < _HOPELESS:
+            return False
+        files = {failure.shard.file.name for failure in course.failures}
+        return len(files) >= min(_HOPELESS, len(self.todo.posts.files))
 
     def end(self, counts: Counts) -> int:
         """Writes the totals once all parts stand; returns how many do.
@@ -150,7 +157,7 @@ class _Job:
             self.output.describe(self._description(run))
             raise self._error(f"{len(self.failures)} of {self.todo.own} shards could not be scored")
         standing = parts if self.todo.own == parts else self.output.count()
-        if standing == parts and self.todo.own < parts:
+        if standing == parts and self.todo.own < parts and not self.output.totalled():
             standing, counts = self._look_at_all()
         if standing == parts and not self.output.totalled():
             self.output.describe(self._description(run), counts)

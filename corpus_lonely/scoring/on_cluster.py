@@ -173,6 +173,7 @@ class OnCluster:
             if future.status != "error":
                 raise _lost(self._cluster.address)
             error = future.exception()
+            several = max(self._client.nthreads().values(), default=1) > 1
         if not isinstance(error, KilledWorker):
             # the message of an error that nobody foresaw might quote a post
             return ShardFailure(shard, f"{type(error).__name__} on its worker")
@@ -180,7 +181,8 @@ class OnCluster:
         if broken := self._broken.pop(shard.index, None):
             reason = f"its worker's device failed {MAX_DEATHS} times ({broken})"
         # a shard that was at work each time is to blame, and one that waited at a worker may be not
-        return ShardFailure(shard, reason, suspect=flight.begins < MAX_DEATHS)
+        # (where a worker has several in hand, as on a GPU, all of them were at work)
+        return ShardFailure(shard, reason, suspect=several or flight.begins < MAX_DEATHS)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
