@@ -136,7 +136,7 @@ def sealed_bytes(table: pa.Table) -> bytes:
     return seal(sink.getvalue().to_pybytes())
 
 
-def write_parquet(table: pa.Table, path: Path, staging: Path | None = None) -> None:
+def write_parquet(table: pa.Table, path: Path) -> None:
     """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
-    with atomic_path(path, staging) as temporary:
+    with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression=_COMPRESSION)
