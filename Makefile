@@ -11,7 +11,7 @@ READY := $(VENV)/.ready$(if $(PIP_ARGS),-$(firstword $(shell printf '%s' '$(PIP_
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-chaos bench-score check lint format types layers docs clean
+.PHONY: help setup demo test test-long test-chaos bench-score bench-ingest check lint format types layers docs clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,21 +29,28 @@ $(READY): pyproject.toml constraints.txt
 demo: setup  ## Run the whole pipeline on synthetic posts (about five minutes)
 	$(BIN)/corpus-lonely demo --out demo
 
-test: setup  ## Run all tests
+test: setup  ## Run all tests but the longest
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-long: setup  ## Run the tests that repeat at length what shorter ones show
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 # The number of a schedule is its seed: make test-chaos SCHEDULES=1 FIRST=17 repeats the one
 FIRST ?= 0
 SCHEDULES ?= 50
 test-chaos: setup  ## Kill, stop and damage runs at random, and compare with an undisturbed one
-	CHAOS_FIRST=$(FIRST) CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos -m chaos -v
+	CHAOS_FIRST=$(FIRST) CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos tests/ingest -m chaos -v
 
 MODEL ?= minilm
 bench-score: setup  ## Time scoring beside what users would pick instead (MODEL=base for BERT-base's shape)
 	$(BIN)/python benchmarks/score.py --model $(MODEL)
 
+bench-ingest: setup  ## Time ingest beside the usual scripts, DuckDB and Polars (about half an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/ingest.py
+
 check: setup lint types layers docs  ## What every commit passes: format, lint, types, layers, docs, fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow and not chaos"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow and not long and not chaos"
 
 lint:
 	$(BIN)/ruff format --check .

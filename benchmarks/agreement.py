@@ -38,13 +38,15 @@ def read_texts(arguments: argparse.Namespace) -> list[str]:
 
 
 def score(model: Path, texts: list[str], precision: str, device: str) -> tuple[Engine, Scored, int]:
-    """The scores (N, L), tokens per CPU-second and the engine, one thread."""
-    settings = EngineSettings(precision=precision, device=device, threads=1)
+    """The engine, the scores (N, L), and tokens per second: of one thread's CPU time, or of a GPU's wall."""
+    on_cpu = device == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    settings = EngineSettings(precision=precision, device=device, threads=1 if on_cpu else None)
     engine = Engine.load(model, settings)
     engine.score(texts[:8])
-    began = time.process_time()
+    began = clock()
     scores = engine.score(texts)
-    rate = round(float(scores.num_tokens.sum()) / (time.process_time() - began))
+    rate = round(float(scores.num_tokens.sum()) / (clock() - began))
     return engine, scores.probabilities_NL, rate
 
 
@@ -75,19 +77,22 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--posts", type=int, default=10_000)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precisions", nargs="+", default=["mixed", "bf16"])
+    parser.add_argument("--precisions", nargs="+", help="mixed bf16; on a GPU fp16 bf16")
     arguments = parser.parse_args()
     if bool(arguments.labels) == bool(arguments.input):
         parser.error("give either --labels or --input")
     texts = read_texts(arguments)
+    usual, unit = (
+        (["mixed", "bf16"], "CPU-s") if arguments.device == "cpu" else (["fp16", "bf16"], "s")
+    )
 
     engine, exact_NL, rate = score(arguments.model, texts, "fp32", arguments.device)
     usable = np.isfinite(exact_NL).all(axis=1)
     table = Table(title=f"{int(usable.sum()):,} posts on {engine.device}, against fp32")
-    for name in ("precision", "greatest", "mean", "other argmax", "mean shift", "tokens/CPU-s"):
+    for name in ("precision", "greatest", "mean", "other argmax", "mean shift", f"tokens/{unit}"):
         table.add_column(name, justify="left" if name == "precision" else "right")
     table.add_row("fp32", "0", "0", "0", "0", f"{rate:,} (1.00)")
-    for precision in arguments.precisions:
+    for precision in arguments.precisions or usual:
         _, scored_NL, speed = score(arguments.model, texts, precision, arguments.device)
         figures = compare(exact_NL[usable], scored_NL[usable], engine.taxonomy)
         table.add_row(precision, *figures, f"{speed:,} ({speed / rate:.2f})")

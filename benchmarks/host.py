@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from score import make_model, make_texts
+from contenders import make_model, make_texts
 
 from corpus_lonely import tables
 from corpus_lonely.inference.batching import tokenise

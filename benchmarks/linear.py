@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from score import make_model
+from contenders import make_model
 
 from corpus_lonely.tables import footer
 

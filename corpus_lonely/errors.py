@@ -8,6 +8,7 @@ CorpusLonelyError            exit status 1
 │   └── ModelError           a folder that is no model, or a model of another kind
 ├── OutputError              the output cannot be written: a conflict, a full disk, no permission
 ├── StorageError             a store such as S3 that does not answer now, and may later
+├── CrawlError               Reddit refuses the credentials, or does not answer
 ├── ScoringError             shards that could not be scored, by name
 └── SettingsError            a setting that breaks a rule (exit status 2)
 """
@@ -76,6 +77,10 @@ class OutputError(CorpusLonelyError):
 
 class StorageError(CorpusLonelyError):
     """A store such as S3 does not answer, though it was asked again and again; it may later."""
+
+
+class CrawlError(CorpusLonelyError):
+    """Reddit's API cannot be used: no or wrong credentials, no access, or no answer for long."""
 
 
 class ScoringError(CorpusLonelyError):

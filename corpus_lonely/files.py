@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from corpus_lonely.errors import InputError, OutputError
 
@@ -38,7 +38,7 @@ def atomic_path(path: Path, staging: Path | None = None) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, path) from error
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    temporary = folder / temporary_name(path)
     try:
         yield temporary
         sync(temporary)
@@ -48,6 +48,22 @@ def atomic_path(path: Path, staging: Path | None = None) -> Iterator[Path]:
         raise output_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_private(path: Path, mode: str = "wb", *, new: bool = False) -> IO[Any]:
+    """A file to be written that its owner alone can read, from its first byte on; text is UTF-8.
+
+    new: fail where one is there already, as whoever made it might read what comes.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if new else os.O_TRUNC)
+    # created with its mode: there is no moment at which others could read it
+    descriptor = os.open(path, flags, 0o600)
+    return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+
+
+def temporary_name(path: Path) -> str:
+    """A hidden name for what will be `path`, which nobody else gives: hosts may share the folder."""
+    return f".{path.name}.{uuid.uuid4().hex}.tmp"
 
 
 def sync(path: Path) -> None:
@@ -95,7 +111,7 @@ def json_bytes(content: Any) -> bytes:
 
 def create_json(path: Path, content: Any) -> bool:
     """Writes JSON whole if there is no such file; tells whether it did. Of several, one succeeds."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")  # hosts may share the folder
+    draft = path.with_name(temporary_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -2,6 +2,7 @@
 
 # N posts, K labels of a category, L labels of all groups
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,7 @@ def binary_metrics(target_N: NDArray[np.bool_], predicted_N: NDArray[np.bool_]) 
     }
 
 
-_BY_POST = {
+BY_POST: dict[str, Callable[[Array, Array], Array]] = {
     "accuracy": mode_accuracy,
     "clark": clark,
     "canberra": canberra,
@@ -101,13 +102,12 @@ _BY_POST = {
     "kl": kl,
     "js": js,
 }
+"""Each metric of distributions: (N, K) targets and predictions to (N)."""
 
 
 def distribution_metrics(target_NK: Array, predicted_NK: Array) -> dict[str, float]:
     """Every metric of distributions, each averaged a post at a time."""
-    return {
-        name: float(metric(target_NK, predicted_NK).mean()) for name, metric in _BY_POST.items()
-    }
+    return {name: float(metric(target_NK, predicted_NK).mean()) for name, metric in BY_POST.items()}
 
 
 def softmax_floors(target_NK: Array) -> dict[str, float]:
@@ -199,13 +199,15 @@ def mean_targets(targets: Targets) -> Array:
 
 
 def selection_score(results: dict[str, dict[str, float]], taxonomy: Taxonomy) -> float:
-    """One number to choose a checkpoint by: the mean over the five groups.
+    """One number to choose a checkpoint by: the mean over the groups in `results`.
 
     The root counts with its F1, a category with the mean of accuracy, cosine and intersection. Clark
     and Canberra are left out: a constant one-hot guess beats any softmax on them.
     """
-    categories = [
-        np.mean([results[category.name][name] for name in ("accuracy", "cosine", "intersection")])
-        for category in taxonomy.categories
+    scores = [
+        values["f1"]
+        if group == taxonomy.root.name
+        else float(np.mean([values[name] for name in ("accuracy", "cosine", "intersection")]))
+        for group, values in results.items()
     ]
-    return float(np.mean([results[taxonomy.root.name]["f1"], *categories]))
+    return float(np.mean(scores))

@@ -2,11 +2,12 @@
 
 import glob
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import fsspec
 
@@ -15,8 +16,40 @@ from corpus_lonely.files import about_folder, json_bytes, write_json
 from corpus_lonely.store_errors import StoreTrouble
 
 _WAITS_S = (1.0, 4.0, 15.0, 60.0)
-"""Between tries to write, when the store does not answer; its library tries a few times each time."""
+"""Between tries, when the store does not answer; its library tries a few times each time."""
 _NOT_EXCLUSIVE = (NotImplementedError, TypeError, ValueError)
+
+_Given = ParamSpec("_Given")
+_Got = TypeVar("_Got")
+
+
+def patient(ask: Callable[_Given, _Got]) -> Callable[_Given, _Got]:
+    """Has a store asked again, and for minutes, where `ask` raises StorageError: it may be busy."""
+
+    @wraps(ask)
+    def asked(*given: _Given.args, **named: _Given.kwargs) -> _Got:
+        for wait in _WAITS_S:
+            try:
+                return ask(*given, **named)
+            except StorageError:
+                time.sleep(wait)
+        return ask(*given, **named)
+
+    return asked
+
+
+@contextmanager
+def answering(url: str) -> Iterator[None]:
+    """What a store's library raises within the block, when the store does not answer, as StorageError.
+
+    Every other error stays what it is, and so does any of a path on this machine.
+    """
+    try:
+        yield
+    except Exception as error:  # each store's library raises what it likes
+        if "://" not in url or not (trouble := StoreTrouble(error)).passing:
+            raise
+        raise trouble.told(url) from error
 
 
 @dataclass(frozen=True)
@@ -83,24 +116,18 @@ class RemotePath:
         """The whole object as text; FileNotFoundError when there is none."""
         return self.read_bytes().decode(encoding)
 
+    @patient
     def tail(self, size: int) -> bytes:
         """The last bytes of an object, and no others; FileNotFoundError when there is none."""
         with _asking(self, "read") as (system, path), _absent(self):
             content: bytes = system.tail(path, size)
             return content
 
+    @patient
     def write_bytes(self, content: bytes) -> None:
-        """Puts the object in the place of what is there, and asks again when the store is busy."""
-        for wait in (*_WAITS_S, None):
-            try:
-                with _asking(self) as (system, path):
-                    system.pipe_file(path, content)
-            except StorageError:
-                if wait is None:
-                    raise
-                time.sleep(wait)
-            else:
-                return
+        """Puts the object in the place of what is there."""
+        with _asking(self) as (system, path):
+            system.pipe_file(path, content)
 
     def create(self, content: bytes) -> bool:
         """Puts the object if there is none; tells whether it did.

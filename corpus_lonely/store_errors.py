@@ -21,7 +21,14 @@ _PASSING_ERRNOS = frozenset(
 )
 """As s3fs translates what a server answers: 500 and 503 are EREMOTEIO and EBUSY."""
 _PASSING = frozenset(
-    {"TimeoutError", "ConnectionError", "HTTPClientError", "ClientConnectionError"}
+    {
+        "TimeoutError",
+        "ConnectionError",
+        "HTTPClientError",
+        "ClientConnectionError",
+        "ClientPayloadError",  # an answer that breaks off
+        "ResponseParserError",  # one that is no XML: a proxy's page
+    }
 )
 _DENIED = frozenset({"PermissionError", "ClientAuthenticationError"})
 _UNSUPPORTED_ERRNOS = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})

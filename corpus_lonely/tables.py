@@ -1,7 +1,8 @@
 """Arrow schemas read from schemas/, tables brought into their form, and Parquet with metadata in its footer."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,27 @@ def footer(path: str | Place) -> dict[str, Any]:
 
 def footer_and_rows(path: str | Place) -> tuple[dict[str, Any], int]:
     """The facts in a Parquet file's footer, and its number of rows; nothing else of it is read."""
+    with _opened(path) as file:
+        metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
+    facts: dict[str, Any] = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
+    return facts, rows
+
+
+def row_groups(path: str | Place) -> list[int]:
+    """How many rows each row group of a Parquet file has; nothing but its footer is read."""
+    with _opened(path) as file:
+        told = file.metadata
+        return [told.row_group(number).num_rows for number in range(told.num_row_groups)]
+
+
+@contextmanager
+def _opened(path: str | Place) -> Iterator[pq.ParquetFile]:
     try:
         source = _end_of(path) if isinstance(path, RemotePath) else path
         with pq.ParquetFile(source) as file:
-            metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
+            yield file
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"is not readable as Parquet ({error})", where=path) from error
-    facts: dict[str, Any] = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
-    return facts, rows
 
 
 def _end_of(path: RemotePath) -> pa.BufferReader:

@@ -35,6 +35,18 @@ def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
     assert names(path.parent) == ["file.txt"]
 
 
+def test_two_writers_of_one_file_do_not_meet_though_they_have_the_same_process_id(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file.txt"  # as on two hosts that share a disk; here both are this process
+    with atomic_path(path) as one:
+        one.write_text("one")
+        with atomic_path(path) as two:
+            two.write_text("two")
+    assert path.read_text() == "one"
+    assert names(tmp_path) == ["file.txt"]
+
+
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")

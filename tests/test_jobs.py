@@ -12,6 +12,7 @@ import click
 import pytest
 
 from corpus_lonely.cli.cluster_options import cluster_settings
+from corpus_lonely.training.experiment.spec import read_experiment
 from tests.command_lines import ROOT, leaves, parsed
 
 JOBS = sorted(path.parent for path in ROOT.glob("jobs/*/settings.toml"))
@@ -51,8 +52,10 @@ def calls(script: Path, folder: Path, *arguments: str) -> list[list[str]]:
     return [json.loads(line) for line in told.read_text("utf-8").splitlines()]
 
 
-def test_there_are_five_jobs() -> None:
-    assert [job.name for job in JOBS] == ["covid", "paper", "quickstart", "slurm", "ssh"]
+def test_there_are_six_jobs() -> None:
+    assert [job.name for job in JOBS] == ["covid", "crawl", "quickstart", "slurm", "ssh"]
+    experiments = sorted(path.name for path in (ROOT / "jobs" / "paper").iterdir())
+    assert experiments == ["experiment-minilm.toml", "experiment.toml"]
     assert [script.parent for script in SCRIPTS] == [job for job in JOBS if job.name != "slurm"]
     assert [script.name for script in BATCHES] == [
         "array.sbatch",
@@ -104,20 +107,34 @@ def test_covid_keeps_the_four_subreddits_from_2018_to_2022(tmp_path: Path) -> No
     assert study["kind"] == "submission"
 
 
-def test_the_paper_trains_two_heads_over_three_seeds(tmp_path: Path) -> None:
-    words = calls(ROOT / "jobs" / "paper" / "run.sh", tmp_path, "labels/", "minilm")
-    contexts = [parsed(line) for line in words]
-    trained = [context.params for context in contexts if context.info_name == "train"]
-    evaluated = [context.params for context in contexts if context.info_name == "evaluate"]
-    assert {(run["head"], run["seed"]) for run in trained} == {
-        (head, seed) for head in ("hdln", "mlp") for seed in (0, 1, 2)
+def test_the_paper_has_its_systems_and_those_it_left_out() -> None:
+    experiment = read_experiment(ROOT / "jobs" / "paper" / "experiment.toml")
+    cells = {
+        (system.encoder, system.options["head"], system.options.get("weighting", "equal"))
+        for system in experiment.systems
     }
-    assert len(trained) == len({run["out"] for run in trained}) == 6
-    assert [run["model"] for run in evaluated] == [run["out"] for run in trained]
-    assert {run["labels"] for run in (*trained, *evaluated)} == {"labels/"}
-    for run in trained:
-        assert (run["encoder"], run["epochs"], run["batch_size"]) == ("minilm", 20, 16)
-        assert run["learning_rate"] == 2e-5
+    assert cells == {
+        ("plain", "mlp", "equal"), ("plain", "hdln", "equal"), ("adapted", "hdln", "equal"),
+        ("adapted", "hdln", "learned"), ("adapted", "mlp", "equal"), ("plain", "hdln", "learned"),
+    }  # fmt: skip
+    assert experiment.seeds == (0, 1, 2)
+    assert experiment.train == {"epochs": 20, "batch_size": 16, "learning_rate": 2e-5}
+    assert experiment.encoders["plain"] == "bert-base-cased"
+
+
+def test_a_night_ends_the_crawl_that_was_interrupted_and_begins_its_own(tmp_path: Path) -> None:
+    script = ROOT / "jobs" / "crawl" / "run.sh"
+    (words,) = calls(script, tmp_path, "--restart")
+    options = parsed(words).params
+    assert options["subreddits"] == ("lonely", "loneliness", "college")
+    assert (options["comments"], options["restart"]) == (True, True)
+    checkpoint = tmp_path / f"{options['out']}.about" / "crawl" / "checkpoint.json"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    again = tmp_path / "again"
+    again.mkdir()
+    (tmp_path / "runs").rename(again / "runs")
+    assert len(calls(script, again)) == 2
 
 
 @pytest.mark.parametrize("script", BATCHES, ids=lambda path: path.name)
@@ -129,6 +146,67 @@ def test_batch_scripts_say_where_to_edit_and_what_to_do(script: Path) -> None:
     assert "#SBATCH" not in body  # sbatch reads them up to the first command
     assert f"jobs/slurm/{script.name}" in head
     assert f"({script.name})" in (script.parent / "README.md").read_text("utf-8")
+
+
+STEP = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4"}
+
+
+def readied(recipe: str, folder: Path, uncommented: bool = False) -> Path:
+    """A recipe that finds commands without a virtual environment."""
+    text = (ROOT / "jobs" / "slurm" / recipe).read_text("utf-8")
+    text = text.replace("source .venv/bin/activate\n", "")
+    if uncommented:
+        text = re.sub(r"^# (\w+\+?=\()", r"\1", text, flags=re.MULTILINE)
+    script = folder / recipe
+    script.write_text(text)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("told", "workers"),
+    [
+        ({}, 4),
+        ({"SLURM_GPUS_ON_NODE": "0", "CUDA_VISIBLE_DEVICES": "NoDevFiles"}, 4),
+        ({"CUDA_VISIBLE_DEVICES": ""}, 4),
+        ({"SLURM_JOB_GPUS": "0"}, 1),
+        ({"SLURM_GPUS_ON_NODE": "1"}, 1),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, 1),
+    ],
+)
+def test_a_job_of_the_array_sees_its_gpu_however_slurm_tells(
+    told: dict[str, str], workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**STEP, **told}.items():
+        monkeypatch.setenv(name, value)
+    (words,) = calls(readied("array.sbatch", tmp_path), tmp_path)
+    options = parsed(words).params
+    assert (options["workers"], options["threads"]) == (workers, 4 // workers)
+    assert (options["shard_index"], options["num_shards"]) == (2, 8)
+
+
+def test_what_is_commented_out_for_whole_nodes_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
+    script = readied("scheduler-file.sbatch", tmp_path, uncommented=True)
+    stands_in = {"dask": f'echo "$@" > {tmp_path}/dask.told', "srun": 'shift; exec "$@"'}
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    for name, does in stands_in.items():
+        (extra / name).write_text(f"#!/bin/sh\n{does}\n")
+        (extra / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(extra), prepend=os.pathsep)
+    # what stands at the end is not killed before it has spoken
+    script.write_text(script.read_text("utf-8").replace("'kill $(jobs -p)", "'wait"))
+    called = {tuple(words[:2]): words for words in calls(script, tmp_path)}
+    assert "--interface ib0" in (tmp_path / "dask.told").read_text()
+    worker = called["cluster", "worker"]
+    assert worker[-2:] == ["--interface", "ib0"]
+    (score,) = (words for words in called.values() if words[0] == "score")
+    assert score[score.index("--batch-tokens") + 1] == "65536"
+    assert score[score.index("--shard-rows") + 1] == "65536"
 
 
 def test_the_settings_of_slurm_and_ssh_are_taken() -> None:

@@ -32,6 +32,18 @@ def test_twice_is_once_and_can_be_encoded(raw: str) -> None:
     once.encode("utf-8")
 
 
+@given(st.text("ab \n\t\r\x0b\x1c\x1f\x85\xa0\u2003\u2028\u3000\u200b\ufeff\u200d\x00\ud800\u00e9"))
+def test_white_space_is_folded_as_a_plain_loop_does(raw: str) -> None:
+    words, word = [], ""
+    for character in raw + " ":
+        if character.isspace() or character in "\x00\u200b\ufeff":
+            words += [word] if word else []
+            word = ""
+        else:
+            word += "\ufffd" if character == "\ud800" else character
+    assert normalise(raw) == " ".join(words)
+
+
 def test_join_post_as_the_labelled_set_joins() -> None:
     assert join_post("Title", "Body\nmore") == "Title Body more"
     assert join_post(None, "only body") == "only body"

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.cluster_options import PEM
+from corpus_lonely.cli.cluster_options import (
+    interface_option,
+    with_scheduler_options,
+    worker_threads_option,
+    workers_option,
+)
 from corpus_lonely.cli.options import FOLDER, common
 
 if TYPE_CHECKING:
@@ -43,33 +48,14 @@ def certificates(out: Path) -> None:
     "  corpus-lonely cluster worker --scheduler-file scheduler.json \\\n"
     "    --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem"
 )
-@click.option("--scheduler", metavar="ADDRESS", help="tls://HOST:PORT, or tcp://127.0.0.1:PORT.")
-@click.option(
-    "--scheduler-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file that the scheduler writes; waited for.",
-)
-@click.option("--tls-ca", type=PEM, help="Certificate authority of the run.")
-@click.option("--tls-cert", type=PEM, help="The certificate of the run.")
-@click.option("--tls-key", type=PEM, help="The key of --tls-cert.")
-@click.option("--insecure", is_flag=True, help="Allow a tcp:// scheduler on another host.")
+@with_scheduler_options
 @click.option(
     "--certificates-from-stdin",
     is_flag=True,
     help="For `score --cluster ssh`: they come over the connection, and the workers end with it.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    show_default="one per GPU, else one per core that memory allows",
-    help="Worker processes.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    show_default="the cores, split among the workers",
-    help="CPU threads of each worker.",
-)
+@workers_option(1, "Worker processes.")
+@worker_threads_option()
 @click.option(
     "--memory",
     type=click.IntRange(min=0),
@@ -86,7 +72,7 @@ def certificates(out: Path) -> None:
     metavar="SECONDS",
     help="How far each lifetime may be off, so that they don't end together.",
 )
-@click.option("--interface", metavar="NAME", help="Network interface to use, like ib0.")
+@interface_option("Network interface to use, like ib0.")
 @click.option("--no-gpus", is_flag=True, help="Leave the GPUs alone.")
 @common
 @click.pass_context

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, Command, SectionOption
+from corpus_lonely.cli.options import FILE, FOLDER, Command, SectionOption
 
 if TYPE_CHECKING:
     from corpus_lonely.cluster import ClusterSettings
@@ -31,8 +31,80 @@ class _Names(click.ParamType[tuple[str, ...]]):
         return tuple(name.strip() for name in names)
 
 
-def _option(section: str, *declarations: str, **attributes: Any) -> Callable[[Command], Command]:
+def _option(
+    section: str | None, *declarations: str, **attributes: Any
+) -> Callable[[Command], Command]:
+    """An option, under a heading of its own where the command has sections."""
+    if section is None:
+        return click.option(*declarations, **attributes)
     return click.option(*declarations, cls=SectionOption, section=section, **attributes)
+
+
+def workers_option(
+    least: int, told: str, section: str | None = None
+) -> Callable[[Command], Command]:
+    """--workers, where they are ours to start."""
+    return _option(
+        section,
+        "--workers",
+        type=click.IntRange(min=least),
+        show_default="one per GPU, else one per core that memory allows",
+        help=told,
+    )
+
+
+def worker_threads_option(
+    besides: str = "", section: str | None = None
+) -> Callable[[Command], Command]:
+    """--threads of each worker."""
+    return _option(
+        section,
+        "--threads",
+        type=click.IntRange(min=1),
+        show_default=f"the cores, split among the workers{besides}",
+        help="CPU threads of each worker.",
+    )
+
+
+def interface_option(told: str, section: str | None = None) -> Callable[[Command], Command]:
+    """--interface of this machine."""
+    return _option(section, "--interface", metavar="NAME", help=told)
+
+
+def scheduler_options(
+    besides: str = "", section: str | None = None
+) -> tuple[Callable[[Any], Any], ...]:
+    """Which scheduler there is, and the certificates for it."""
+    return (
+        _option(
+            section,
+            "--scheduler",
+            metavar="ADDRESS",
+            help=f"tls://HOST:PORT, or tcp://127.0.0.1:PORT.{besides}",
+        ),
+        _option(
+            section,
+            "--scheduler-file",
+            type=FILE,
+            help="The file that `dask scheduler --scheduler-file` writes, instead of an address.",
+        ),
+        _option(section, "--tls-ca", type=PEM, help="Certificate authority of a tls:// scheduler."),
+        _option(section, "--tls-cert", type=PEM, help="Our certificate for a tls:// scheduler."),
+        _option(section, "--tls-key", type=PEM, help="The key of --tls-cert."),
+        _option(
+            section,
+            "--insecure",
+            is_flag=True,
+            help="Allow a tcp:// scheduler on another host: whoever reaches it can run code on it.",
+        ),
+    )
+
+
+def with_scheduler_options(command: Command) -> Command:
+    """Gives a command `scheduler_options`."""
+    for option in reversed(scheduler_options()):
+        command = option(command)
+    return command
 
 
 _WHERE = "Where the work goes"
@@ -50,48 +122,18 @@ _OPTIONS = (
         help="Workers on this machine, in SLURM jobs, or on hosts that SSH reaches. "
         "The latter must see the same files under the same paths.",
     ),
-    _option(
-        _WHERE,
-        "--workers",
-        type=click.IntRange(min=0),
-        show_default="one per GPU, else one per core that memory allows",
-        help="Worker processes: here, in SLURM, or on each SSH host; 0 works in this process, "
+    workers_option(
+        0,
+        "Worker processes: here, in SLURM, or on each SSH host; 0 works in this process, "
         "without Dask.",
-    ),
-    _option(
         _WHERE,
-        "--threads",
-        type=click.IntRange(min=1),
-        show_default="the cores, split among the workers; SLURM: 1, with a GPU 4",
-        help="CPU threads of each worker.",
     ),
-    _option(
+    worker_threads_option("; SLURM: 1, with a GPU 4", _WHERE),
+    interface_option(
+        "Network interface of this machine that workers elsewhere reach, like ib0.",
         _WHERE,
-        "--interface",
-        metavar="NAME",
-        help="Network interface of this machine that workers elsewhere reach, like ib0.",
     ),
-    _option(
-        _EXISTING,
-        "--scheduler",
-        metavar="ADDRESS",
-        help="tls://HOST:PORT, or tcp://127.0.0.1:PORT. Its workers must see the same files.",
-    ),
-    _option(
-        _EXISTING,
-        "--scheduler-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="The file that `dask scheduler --scheduler-file` writes, instead of an address.",
-    ),
-    _option(_EXISTING, "--tls-ca", type=PEM, help="Certificate authority of a tls:// scheduler."),
-    _option(_EXISTING, "--tls-cert", type=PEM, help="Our certificate for a tls:// scheduler."),
-    _option(_EXISTING, "--tls-key", type=PEM, help="The key of --tls-cert."),
-    _option(
-        _EXISTING,
-        "--insecure",
-        is_flag=True,
-        help="Allow a tcp:// scheduler on another host: whoever reaches it can run code on it.",
-    ),
+    *scheduler_options(" Its workers must see the same files.", _EXISTING),
     _option(_SLURM, "--partition", metavar="NAME", help="As for sbatch."),
     _option(_SLURM, "--account", metavar="NAME", help="As for sbatch."),
     _option(

@@ -130,7 +130,7 @@ def _closing(report: "DemoReport") -> str:
         "for the labels.\nA model's scores move less than the truth, for it errs; and one flat label in "
         "twenty moves by chance.\n\n"
         f"{_BRING}\n\n"
-        f"Made in {folder}/: dumps/, labels/, posts/, model/, scores/, report/ (look at "
-        f"{folder / 'report' / 'trends.png'}). Next:\n"
+        f"Made in {folder}/: dumps/, labels/, posts/, model/, scores/, report/ (open "
+        f"{folder / 'report' / 'report.html'}). Next:\n"
         f"  {_command()} study --scores {folder / 'scores'} --cut 2020-03-11 --out another-report/"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, PLACE, common
+from corpus_lonely.cli.options import FOLDER, PLACE, common, device_option, threads_option
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ _NAMED = 20
     show_default="0.01; 0.0001 in fp32 on the same kind of device",
     help="The greatest difference of a probability that --verify takes for rounding.",
 )
-@click.option("--device", default="auto", help="For --verify: auto, cpu, cuda, cuda:0 or mps.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads, for --verify.")
+@device_option("For --verify: auto, cpu, cuda, cuda:0 or mps.")
+@threads_option("CPU threads, for --verify.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 @common
 def describe(

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from corpus_lonely.cli.options import FILE, common
+from corpus_lonely.cli.options import (
+    FILE,
+    PRECISIONS,
+    common,
+    device_option,
+    precision_option,
+    threads_option,
+)
 from corpus_lonely.cli.progress import TerminalProgress
 
 _EPILOG = """\b
@@ -34,25 +41,26 @@ Example:
 )
 @click.option("--out", type=FILE, help="Write all figures as JSON too.")
 @click.option(
+    "--reliability",
+    type=FILE,
+    help="Draw the share of votes against the probability given, a panel a group (PNG, SVG or PDF).",
+)
+@click.option(
     "--batch-tokens",
     type=int,
     show_default="2048 (65536 on a GPU)",
     help="Padded tokens in a batch (memory, not scores).",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
-    default="auto",
-    help="As in `score`: auto is the fastest that agrees with fp32.",
-)
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps.")
-@click.option("--threads", type=int, help="CPU threads; by default one a core.")
+@precision_option(*PRECISIONS, told="As in `score`: auto is the fastest that agrees with fp32.")
+@device_option()
+@threads_option()
 @common
 def evaluate(
     model: Path,
     labels: str,
     split: str,
     out: Path | None,
+    reliability: Path | None,
     batch_tokens: int | None,
     precision: str,
     device: str,
@@ -66,8 +74,9 @@ def evaluate(
     from rich.console import Console
 
     from corpus_lonely.cli.results import result_tables
-    from corpus_lonely.files import write_json
+    from corpus_lonely.files import atomic_path, write_json
     from corpus_lonely.inference.engine import EngineSettings
+    from corpus_lonely.training.calibration import draw_reliability
     from corpus_lonely.training.evaluate import evaluate_model
 
     settings = EngineSettings(
@@ -80,6 +89,9 @@ def evaluate(
         console.print(table)
     if out is not None:
         write_json(out, evaluation.to_dict())
+    if reliability is not None:
+        with atomic_path(reliability) as temporary:
+            draw_reliability(evaluation.reliability, temporary, reliability.suffix[1:] or "png")
     written = f" Figures: {out}." if out else ""
     click.echo(
         f"{evaluation.posts} posts of the {split} split, {evaluation.lonely_posts} of them lonely, "

@@ -1,13 +1,14 @@
 """The commands `corpus-lonely ingest ...`."""
 
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import DAY, FILE, FOLDER, common
+from corpus_lonely.cli.crawl import reddit
+from corpus_lonely.cli.options import FILE, FOLDER, common
 from corpus_lonely.cli.progress import TerminalProgress
+from corpus_lonely.cli.rows import row_options, row_settings
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.report import IngestReport
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 )
 def ingest() -> None:
     """Bring posts into Parquet, partitioned by month."""
+
+
+ingest.add_command(reddit)
 
 
 @ingest.command(
@@ -37,28 +41,15 @@ Two monthly dumps, one subreddit, nothing from before 2019:
     metavar="NAME",
     help="Keep this subreddit alone; repeat for several. Case does not matter.",
 )
-@click.option("--since", type=DAY, help="Keep posts from this day (UTC) on.")
-@click.option("--until", type=DAY, help="Keep posts up to this day (UTC), the whole day included.")
-@click.option(
-    "--min-words",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Keep posts of so many words or more.",
-)
-@click.option(
-    "--bots", type=FILE, help="Accounts to drop, one a line, instead of the list that ships."
-)
-@click.option(
-    "--author-key",
-    type=FILE,
-    help="The key that authors are hashed with; made if it is not there.  [default: OUT.about/author.key]",
-)
-@click.option("--keep-authors", is_flag=True, help="Write authors' names instead of their hashes.")
-@click.option(
-    "--keep-permalinks", is_flag=True, help="Write each post's address, which leads to its author."
-)
+@row_options
 @click.option(
     "--quarantine-text", is_flag=True, help="Put bad lines themselves into the quarantine file."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    show_default="one a core, for large files",
+    help="Processes that read lines; each takes some 250 MB of memory.",
 )
 @click.option("--report", type=FILE, help="Write the report of this run here as well, as JSON.")
 @click.option("--overwrite", is_flag=True, help="Make the folder anew from these files alone.")
@@ -67,49 +58,38 @@ def dump(
     files: tuple[Path, ...],
     out: Path,
     subreddits: tuple[str, ...],
-    since: date | None,
-    until: date | None,
-    min_words: int,
-    bots: Path | None,
-    author_key: Path | None,
-    keep_authors: bool,
-    keep_permalinks: bool,
     quarantine_text: bool,
+    processes: int | None,
     report: Path | None,
     overwrite: bool,
+    **rows: Any,
 ) -> None:
     """Read Reddit dumps into Parquet.
 
-    Files may be zstd, xz, bz2, gzip or plain, one JSON object a line. Submissions and comments are told apart by their content. Every line is counted: read = kept +
-    dropped, with the reason of each drop. A broken file is read up to its break and the exit status
+    Files may be zstd, xz, bz2, gzip or plain, one JSON object a line. Submissions and comments are told
+    apart by their content. Every line is counted: read = kept + dropped, with the reason of each drop. A broken file is read up to its break and the exit status
     is 1. Interrupted, the same command goes on; a file that is in the folder already is skipped.
     """
     from corpus_lonely.files import write_json
     from corpus_lonely.ingest.run import ingest_dumps
-    from corpus_lonely.ingest.settings import IngestSettings, read_bots, shipped_bots
 
-    settings = IngestSettings(
+    settings = row_settings(
+        rows,
         subreddits=frozenset(subreddits),
-        since=since,
-        until=until,
-        min_words=min_words,
-        bots=read_bots(bots) if bots else shipped_bots(),
-        keep_authors=keep_authors,
-        author_key=author_key,
-        keep_permalinks=keep_permalinks,
         quarantine_text=quarantine_text,
         overwrite=overwrite,
     )
     with TerminalProgress() as progress:
-        done = ingest_dumps(files, out, settings, progress)
+        done = ingest_dumps(files, out, settings, progress, processes=processes)
     if report:
         write_json(report, done.as_json())
-    _tell(done, out)
+    tell(done, out)
     if done.broken:
         raise click.exceptions.Exit(1)
 
 
-def _tell(done: "IngestReport", out: Path) -> None:
+def tell(done: "IngestReport", out: Path) -> None:
+    """Says what became of the lines, and what to run next."""
     from corpus_lonely.files import about_folder
     from corpus_lonely.ingest.report import table
 

@@ -8,11 +8,15 @@ from typing import Any
 import click
 
 from corpus_lonely import __version__
+from corpus_lonely.cli.adapt import adapt
 from corpus_lonely.cli.cluster import cluster
 from corpus_lonely.cli.demo import demo
 from corpus_lonely.cli.describe import describe
+from corpus_lonely.cli.ensemble import ensemble
 from corpus_lonely.cli.evaluate import evaluate
+from corpus_lonely.cli.experiment import experiment
 from corpus_lonely.cli.ingest import ingest
+from corpus_lonely.cli.sample import sample
 from corpus_lonely.cli.score import score
 from corpus_lonely.cli.study import study
 from corpus_lonely.cli.train import train
@@ -22,6 +26,10 @@ from corpus_lonely.files import output_error
 # Read by OpenMP when torch is first imported, and inherited by Dask's workers: threads that wait spin
 # by default, and on a machine with anything else to do that costs far more than it gains (docs/log.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# oneDNN keeps a compiled product of matrices for each shape that it has met, by default 1,024 of them, and
+# torch as many: a worker grew by 300 MB over a million posts. With so many it is as fast (docs/log.md).
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "128")
 
 
 class _Main(click.Group):
@@ -64,5 +72,18 @@ def main() -> None:
     """
 
 
-for _command in (demo, ingest, train, evaluate, score, describe, study, cluster):
+for _command in (
+    demo,
+    ingest,
+    adapt,
+    train,
+    evaluate,
+    ensemble,
+    experiment,
+    score,
+    describe,
+    sample,
+    study,
+    cluster,
+):
     main.add_command(_command)

@@ -6,30 +6,21 @@ from rich.table import Table
 
 from corpus_lonely.metrics import BINARY_METRICS, DISTRIBUTION_METRICS, LOWER_IS_BETTER
 from corpus_lonely.training.evaluate import Evaluation
+from corpus_lonely.training.experiment.tables import HEADINGS
 
-_HEADS = {
-    "accuracy": "Acc.",
-    "precision": "Precis.",
-    "recall": "Rec.",
-    "f1": "F1",
-    "clark": "Clark",
-    "canberra": "Canberra",
-    "cosine": "Cosine",
-    "intersection": "Intersec.",
-    "kl": "KL",
-    "js": "JS",
-}
+_HEADS = {**HEADINGS, "intersection": "Intersec."}  # a terminal is narrow
 
 
 def result_tables(evaluation: Evaluation) -> list[Table]:
     """Table 3 for the root, then table 4's columns for each category; baselines and floors beside."""
-    root, *categories = evaluation.results
-    tables = [_table(evaluation, root, BINARY_METRICS, "binary, as the paper's table 3")]
-    tables += [
-        _table(evaluation, name, DISTRIBUTION_METRICS, "as the paper's table 4, with KL and JS")
-        for name in categories
+    return [
+        _table(evaluation, group, BINARY_METRICS, "binary, as the paper's table 3")
+        if "f1" in found
+        else _table(
+            evaluation, group, DISTRIBUTION_METRICS, "as the paper's table 4, with KL and JS"
+        )
+        for group, found in evaluation.results.items()
     ]
-    return tables
 
 
 def _table(evaluation: Evaluation, group: str, names: Iterable[str], layout: str) -> Table:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corpus_lonely.cli.cluster_options import cluster_options, cluster_settings
-from corpus_lonely.cli.options import FILE, FOLDER, PLACE, Sectioned, common
+from corpus_lonely.cli.options import (
+    FILE,
+    FOLDER,
+    PLACE,
+    PRECISIONS,
+    Sectioned,
+    common,
+    device_option,
+    precision_option,
+)
 from corpus_lonely.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -76,14 +85,12 @@ class _Remembered(Sectioned):
     show_default="2048 (65536 on GPUs)",
     help="Padded tokens in a batch; less needs less memory.",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]),
-    default="auto",
-    help="How precisely the model computes. mixed: bfloat16, then float32 for posts that may be lonely "
+@precision_option(
+    *PRECISIONS,
+    told="How precisely the model computes. mixed: bfloat16, then float32 for posts that may be lonely "
     "or not. auto: fp16 on a GPU, mixed on a CPU with bfloat16 units, else fp32.",
 )
-@click.option("--device", default="auto", help="cpu, cuda, cuda:0, mps; auto takes the fastest.")
+@device_option("cpu, cuda, cuda:0, mps; auto takes the fastest.")
 @click.option(
     "--overwrite",
     is_flag=True,

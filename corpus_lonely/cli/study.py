@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from corpus_lonely.cli.options import DAY, FOLDER, common
+from corpus_lonely.cli.options import ASSIGNMENT, DAY, EXISTING, FOLDER, common
 
 
 @click.command(
@@ -28,7 +28,7 @@ from corpus_lonely.cli.options import DAY, FOLDER, common
     "--kind",
     type=click.Choice(["submission", "comment", "both"]),
     default="both",
-    help="Which posts count; `both` pools them.",
+    help="Which posts count; `both` pools them, and shows each beside.",
 )
 @click.option(
     "--min-authors",
@@ -42,6 +42,33 @@ from corpus_lonely.cli.options import DAY, FOLDER, common
     default=0.5,
     help="P(lonely) from which a post counts as lonely, for the share at a threshold alone.",
 )
+@click.option(
+    "--pre",
+    type=click.IntRange(min=1),
+    help="Compare only so many months before the cut; by default all. Earlier ones still serve trend and season.",
+)
+@click.option(
+    "--post",
+    type=click.IntRange(min=1),
+    help="Compare only so many months from the cut on; by default all.",
+)
+@click.option(
+    "--standardise",
+    type=click.Choice(["subreddit", "kind"]),
+    help="One more estimate, with the mix of these held at that of before.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    type=ASSIGNMENT,
+    help="Only rows with this value in a column of the scores, as `subreddit=lonely`; give it several times: "
+    "values of one column are alternatives, columns must all fit.",
+)
+@click.option(
+    "--gold",
+    type=EXISTING,
+    help="Posts labelled by people, made by `corpus-lonely sample`: correct for the model's errors.",
+)
 @click.option("--replicates", type=int, default=2000, help="Bootstrap replicates.")
 @click.option("--seed", type=int, default=0, help="Of the bootstrap.")
 @common
@@ -52,19 +79,28 @@ def study(
     kind: str,
     min_authors: int,
     threshold: float,
+    pre: int | None,
+    post: int | None,
+    standardise: str | None,
+    where: tuple[tuple[str, str], ...],
+    gold: Path | None,
     replicates: int,
     seed: int,
 ) -> None:
     """Compare scores before and after a day.
 
-    Writes monthly means, the two periods with their difference and its 95 % interval (authors
-    resampled), and a figure. A label's share is among lonely posts, each counted by how likely it
-    is lonely; the tables hold its share of all posts too.
+    Writes report.html, which opens in any browser, with all its figures and tables as files beside it:
+    months, the two periods with their difference and its 95 % interval (authors resampled), and
+    estimates that reckon with trend, season, common shocks and authors who come and go. A label's share
+    is among lonely posts, each counted by how likely it is lonely; the tables hold its share of all posts too.
     """
     from corpus_lonely.cli.progress import TerminalProgress
     from corpus_lonely.study.run import StudySettings, run_study
 
-    settings = StudySettings(scores, cut, out, kind, min_authors, threshold, replicates, seed)
+    settings = StudySettings(
+        scores, cut, out, kind, min_authors, threshold, replicates, seed,
+        pre=pre, post=post, standardise=standardise, gold=gold, where=where,
+    )  # fmt: skip
     with TerminalProgress() as progress:
         report = run_study(settings, progress)
     click.echo(report.text())
@@ -72,4 +108,4 @@ def study(
     for caveat in report.caveats:
         click.echo(f"- {caveat}")
     names = ", ".join(path.name for path in report.files)
-    click.echo(f"\nMade {out}: {names}. Next: look at {out / 'trends.png'}")
+    click.echo(f"\nMade {out}: {names}. Next: open {out / 'report.html'}")

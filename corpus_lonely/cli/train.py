@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from corpus_lonely.cli.options import FOLDER, common
+from corpus_lonely.cli.options import FOLDER, common, training_options
 from corpus_lonely.cli.progress import TerminalProgress
 
 _EPILOG = """\b
@@ -35,10 +35,39 @@ Examples:
     help="Hierarchical (HDLN) or one flat head.",
 )
 @click.option(
+    "--output",
+    type=click.Choice(["softmax", "entmax15", "sparsemax"]),
+    default="softmax",
+    help="Scores to probabilities. As votes do, the last two give most labels exactly 0.",
+)
+@click.option(
     "--loss",
     type=click.Choice(["kl", "cross-entropy", "hellinger"]),
     default="kl",
     help="Distance between distributions. KL and cross-entropy have the same gradient.",
+)
+@click.option(
+    "--weighting",
+    type=click.Choice(
+        ["equal", "learned", "learned-entropy", "uncertainty", "imtl-l", "dwa", "pcgrad"]
+    ),
+    default="equal",
+    help="How the losses of the groups become one: eq. 1 of the paper, its learned weights, or another's.",
+)
+@click.option(
+    "--weighting-learning-rate", type=float, default=1e-2, help="AdamW's, for learned weights."
+)
+@click.option(
+    "--entropy",
+    type=float,
+    default=0.5,
+    help="With learned-entropy: nats of loss that a nat of the weights' entropy is worth.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="GROUP",
+    help="Learn this group and no other, such as duration; may be repeated.",
 )
 @click.option(
     "--beta",
@@ -66,12 +95,6 @@ Examples:
     help="Share of the head's units left out in training.",
 )
 @click.option(
-    "--attention-dropout",
-    type=float,
-    default=0.0,
-    help="Share of the encoder's attention left out in training; above 0 a CPU takes three times as long.",
-)
-@click.option(
     "--rejoin",
     is_flag=True,
     help="Join the encoder's output once more before the global classifier.",
@@ -82,6 +105,12 @@ Examples:
 )
 @click.option("--batch-size", type=int, default=16, help="Posts in a batch.")
 @click.option("--learning-rate", type=float, default=2e-5, help="AdamW's, for the encoder.")
+@click.option(
+    "--layer-decay",
+    type=float,
+    default=1.0,
+    help="Learning rate of each layer of the encoder, as a share of that of the layer above.",
+)
 @click.option(
     "--head-learning-rate",
     type=float,
@@ -97,21 +126,34 @@ Examples:
 )
 @click.option("--max-tokens", type=int, default=512, help="Tokens kept per post; the rest is cut.")
 @click.option(
+    "--cut",
+    type=click.Choice(["head", "head-tail"]),
+    default="head",
+    help="What is kept of a longer post: its beginning, or a quarter of that and its end.",
+)
+@click.option(
+    "--repeat-rare",
+    type=float,
+    default=0.0,
+    help="Repeat posts with labels that a smaller share of the posts have than this.",
+)
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="In the end, fit a temperature a group to the votes of the dev split: the order of labels stays, probabilities fit better.",
+)
+@click.option(
+    "--threshold",
+    is_flag=True,
+    help="In the end, fit a threshold a category to the dev split: probabilities below it become exactly 0, as most votes are.",
+)
+@click.option(
     "--dev-share",
     type=float,
     default=0.1,
     help="Share of the training posts held out where there is no dev split.",
 )
-@click.option("--seed", type=int, default=0, help="Of everything random.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
-    default="auto",
-    help="auto: bfloat16 where the device computes in it.",
-)
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps.")
-@click.option("--threads", type=int, help="CPU threads; by default one a core.")
-@click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
+@training_options
 @common
 def train(**options: Any) -> None:
     """Train a model on labelled posts.
@@ -130,7 +172,8 @@ def train(**options: Any) -> None:
         if report.already_there
         else f"made from epoch {report.best_epoch:.0f} of {report.epochs:.0f}"
     )
+    f1 = f"dev F1 {report.dev['lonely']['f1']:.4f}, " if "lonely" in report.dev else ""
     click.echo(
-        f"Model {settings.out} {made}: dev F1 {report.dev['lonely']['f1']:.4f}. Next:\n"
+        f"Model {settings.out} {made}: {f1}dev score {report.score:.4f}. Next:\n"
         f"  corpus-lonely evaluate --model {settings.out} --labels {settings.labels} --split dev"
     )

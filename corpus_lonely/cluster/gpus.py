@@ -1,27 +1,30 @@
 """The GPUs of a machine, counted without torch, and each worker's own."""
 
+import ast
 import os
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
+_AMD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
+_NONE = ("", "-1", "NoDevFiles")
+"""What hides all GPUs; the last one is SLURM's."""
+
+_CUDA = ("CUDA_VISIBLE_DEVICES",)
+_VARIABLES = {"cuda": _CUDA, "hip": ("HIP_VISIBLE_DEVICES", *_CUDA)}
+"""What a build of torch is told its GPUs by; the first that is set counts."""
 
 
 def count_gpus() -> int:
-    """NVIDIA GPUs that this process may use, found without importing torch."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not _torch_has_cuda():
+    """GPUs that this process may use and the installed torch computes on, without importing it."""
+    platform = _platform_of_torch()
+    if platform is None:
         return 0
-    if chosen is not None:
+    if (chosen := _chosen(platform)) is not None:
         return len(_gpu_names(chosen))
-    tool = shutil.which("nvidia-smi")
-    if tool is None:  # as in containers that bring the driver's library alone
-        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    try:
-        listed = subprocess.run([tool, "-L"], capture_output=True, timeout=20, check=True)  # noqa: S603  (no user's words in it)
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
+    return _count_nvidia() if platform == "cuda" else _count_amd()
 
 
 def pin(index: int, gpus: int) -> dict[str, str]:
@@ -31,16 +34,57 @@ def pin(index: int, gpus: int) -> dict[str, str]:
     """
     if not gpus:
         return {}
-    names = _gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", "")) or [str(n) for n in range(gpus)]
-    return {"CUDA_VISIBLE_DEVICES": names[index % len(names)]}
+    platform = _platform_of_torch()
+    names = _gpu_names(_chosen(platform) or "") or [str(number) for number in range(gpus)]
+    return dict.fromkeys(_VARIABLES.get(platform or "", _CUDA), names[index % len(names)])
+
+
+def _chosen(platform: str | None) -> str | None:
+    """What a user or SLURM lets this process see, if they say so."""
+    names = _VARIABLES.get(platform or "", _CUDA)
+    return next((os.environ[name] for name in names if name in os.environ), None)
 
 
 def _gpu_names(visible: str) -> list[str]:
-    return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return [name.strip() for name in visible.split(",") if name.strip() not in _NONE]
 
 
-def _torch_has_cuda() -> bool:
+def _count_nvidia() -> int:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:  # as in containers that bring the driver's library alone
+        return len(list(_NVIDIA_DRIVER.glob("*")))
     try:
-        return "+cpu" not in version("torch")
-    except PackageNotFoundError:
-        return False
+        listed = subprocess.run([tool, "-L"], capture_output=True, timeout=20, check=True)  # noqa: S603  (no user's words in it)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
+
+
+def _count_amd() -> int:
+    """Nodes of the kernel's driver that are no CPU, or those that the runtime below HIP shows."""
+    chosen = os.environ.get("ROCR_VISIBLE_DEVICES")
+    if chosen is not None:
+        return len(_gpu_names(chosen))
+    try:
+        return sum(node.read_text().strip() != "0" for node in _AMD_NODES.glob("*/gpu_id"))
+    except OSError:
+        return 0
+
+
+def _platform_of_torch() -> str | None:
+    """`cuda` or `hip`, as `torch/version.py` says of any build; names of versions differ by who built it."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        tree = ast.parse(Path(spec.origin).with_name("version.py").read_text("utf-8"))
+    except (OSError, SyntaxError):
+        return None
+    for statement in tree.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id="cuda" | "hip" as name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id="cuda" | "hip" as name), value=value)
+            ) if isinstance(value, ast.Constant) and value.value:
+                return name
+    return None

@@ -5,6 +5,7 @@ They are planned, pinned and threaded as those of `--cluster local` are, each on
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,19 +16,20 @@ from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
 import dask
-from distributed import Nanny, Security
+from distributed import Security, Status
 
 from corpus_lonely.cluster.gpus import count_gpus
 from corpus_lonely.cluster.handle import LOOPBACK
-from corpus_lonely.cluster.processes import DASK_CONFIG, nanny_options, plan_workers
+from corpus_lonely.cluster.nanny import Nanny, interrupts_heard
+from corpus_lonely.cluster.processes import DASK_CONFIG, MAX_DEATHS, nanny_options, plan_workers
 from corpus_lonely.cluster.security import Credentials
 from corpus_lonely.cluster.settings import ClusterSettings
-from corpus_lonely.errors import InputError
+from corpus_lonely.errors import InputError, ScoringError, first_line
 
 _SCHEDULER_TIMEOUT_S = 60
 _RETIRE_S = 5
-_CLOSE_S = 10
-"""SLURM kills what is left 30 s after it asked a job to end."""
+_CLOSE_S = 6
+"""Thrice at most, and once to retire: SLURM kills what is left 30 s after it asked a job to end."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def serve(settings: HostSettings, lifeline: TextIO | None = None) -> None:
     lifeline: they end with it too: what SSH's other end holds open.
     Raises InputError when no scheduler answers.
     """
-    with dask.config.set(DASK_CONFIG):
+    with dask.config.set(DASK_CONFIG), interrupts_heard():
         asyncio.run(_serve(settings, lifeline))
 
 
@@ -80,8 +82,39 @@ def dask_setup(worker: Any) -> None:  # noqa: ARG001  (Dask's hook for preloaded
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+class _Nanny(Nanny):
+    """Ends when it cannot start its worker again; Dask's would wait for ever, or try for ever."""
+
+    failure: str | None = None
+    """Why it could not."""
+    _tries = 0
+
+    async def instantiate(self) -> Status:
+        """Starts a worker process, the first or another one."""
+        if self.status != Status.running:
+            return await super().instantiate()
+        self._tries += 1
+        if self._tries > MAX_DEATHS:
+            return await self._give_up(f"{MAX_DEATHS} ended while they started")
+        try:
+            status = await super().instantiate()
+        except Exception as error:  # noqa: BLE001  (whatever the worker's own process ran into)
+            return await self._give_up(first_line(error.__context__ or error))
+        if status == Status.failed:  # not even a process: Dask would not try again
+            return await self._give_up("its process could not be made")
+        if status == Status.running:
+            self._tries = 0
+        return status
+
+    async def _give_up(self, failure: str) -> Status:
+        self.failure = self.failure or failure
+        with suppress(AssertionError):  # Dask's, about a process that never was
+            await self.close(timeout=_CLOSE_S, reason="worker-not-started-again")
+        return Status.failed
+
+
 async def _serve(settings: HostSettings, lifeline: TextIO | None) -> None:
-    nannies = [Nanny(settings.scheduler, **options) for options in _options(settings)]
+    nannies = [_Nanny(settings.scheduler, **options) for options in _options(settings)]
     stop = asyncio.Event()
     _listen(stop, lifeline)
     stopping = asyncio.create_task(stop.wait())
@@ -95,17 +128,40 @@ async def _serve(settings: HostSettings, lifeline: TextIO | None) -> None:
             await _first_of(asyncio.create_task(_end(nannies)), stopping)
         if stop.is_set():
             await _retire(nannies)
+        elif failures := [nanny.failure for nanny in nannies if nanny.failure]:
+            raise ScoringError(
+                f"a worker died, and could not be started again ({failures[-1]})",
+                where=socket.gethostname(),
+            )
     finally:
         stopping.cancel()
         closing = (nanny.close(timeout=_CLOSE_S) for nanny in nannies)
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), 2 * _CLOSE_S)
+        _kill_workers()
 
 
-async def _start(nannies: list[Nanny], scheduler: str) -> None:
+def _kill_workers() -> None:
+    """Ends what closing did not reach: a nanny broken off as it starts forgets its worker.
+
+    This process would wait for it as it exits, and it for a scheduler that is no more.
+    """
+    for worker in multiprocessing.active_children():
+        worker.kill()
+
+
+async def _start(nannies: list[_Nanny], scheduler: str) -> None:
     try:
         await asyncio.gather(*nannies)
     except (OSError, TimeoutError, RuntimeError) as error:
+        if isinstance(
+            error.__cause__, RuntimeError
+        ):  # Dask's: the worker is gone, not the scheduler
+            raise ScoringError(
+                "a worker process ended while it started",
+                where=socket.gethostname(),
+                hint="It may be short of memory",
+            ) from error
         raise InputError(
             f"no scheduler answers there within {_SCHEDULER_TIMEOUT_S} s",
             where=scheduler,
@@ -113,7 +169,7 @@ async def _start(nannies: list[Nanny], scheduler: str) -> None:
         ) from error
 
 
-async def _end(nannies: list[Nanny]) -> None:
+async def _end(nannies: list[_Nanny]) -> None:
     await asyncio.gather(*(nanny.finished() for nanny in nannies))
 
 
@@ -174,7 +230,7 @@ def _until_end(lifeline: TextIO, loop: asyncio.AbstractEventLoop, then: Callable
         loop.call_soon_threadsafe(then)
 
 
-async def _retire(nannies: list[Nanny]) -> None:
+async def _retire(nannies: list[_Nanny]) -> None:
     """Takes the workers from the scheduler in order: what they were doing is given to others."""
     addresses = [nanny.worker_address for nanny in nannies if nanny.worker_address]
     if not addresses:

@@ -1,18 +1,17 @@
 """Worker processes of this machine, on CPU or GPU, that end with this process however it ends."""
 
 import logging
-import os
-import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import dask
-from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+from distributed import Client, Scheduler, Security, SpecCluster
 
 from corpus_lonely.cluster.gpus import count_gpus
 from corpus_lonely.cluster.handle import DASHBOARD, LOOPBACK, Cluster, watchable
+from corpus_lonely.cluster.nanny import Crew
 from corpus_lonely.cluster.processes import DASK_CONFIG, nanny_options, plan_workers
 from corpus_lonely.cluster.security import make_credentials
 from corpus_lonely.cluster.settings import ClusterSettings
@@ -28,12 +27,17 @@ def local_cluster(settings: ClusterSettings, bytes_per_worker: int) -> Iterator[
     security = make_credentials().security()
     nannies = [nanny_options(index, threads, gpus, security) for index in range(workers)]
     with dask.config.set(DASK_CONFIG):
-        cluster = _spec(nannies, security, settings.debug)
+        crew = Crew()
+        try:
+            cluster = _spec(crew, nannies, security, settings.debug)
+        except BaseException:  # Ctrl-C too
+            crew.dismiss()
+            raise
         try:
             with Client(cluster, set_as_default=False) as client:
                 yield Cluster(client, cluster.scheduler_address, watchable(client))
         finally:
-            _kill(cluster)
+            crew.dismiss()
             cluster.close()
 
 
@@ -56,10 +60,12 @@ def silence(debug: bool) -> int | None:
     return None if debug else logging.CRITICAL
 
 
-def _spec(nannies: list[dict[str, Any]], security: Security, debug: bool) -> SpecCluster:
+def _spec(
+    crew: Crew, nannies: list[dict[str, Any]], security: Security, debug: bool
+) -> SpecCluster:
     common = {"host": LOOPBACK, "protocol": "tls://", "silence_logs": silence(debug)}
     specs = {
-        index: {"cls": Nanny, "options": {**options, **common}}
+        index: {"cls": crew.hire, "options": {**options, **common}}
         for index, options in enumerate(nannies)
     }
     with ports_may_differ():
@@ -76,13 +82,3 @@ def _spec(nannies: list[dict[str, Any]], security: Security, debug: bool) -> Spe
                 f"a worker process ended while it started ({first_line(error)})",
                 hint="It may be short of memory. Run the same command again to go on",
             ) from error
-
-
-def _kill(cluster: SpecCluster) -> None:
-    """Ends the workers at once: idle ones have nothing to say, and a part is whole or not there."""
-    for nanny in cluster.workers.values():
-        process = getattr(nanny, "process", None)
-        pid = process.pid if process is not None else None
-        if pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)

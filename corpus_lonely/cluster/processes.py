@@ -51,7 +51,7 @@ def environment(index: int, threads: int, gpus: int) -> dict[str, str]:
 
 
 def nanny_options(index: int, threads: int, gpus: int, security: Security | None) -> dict[str, Any]:
-    """What every `distributed.Nanny` of ours is made with, wherever it stands."""
+    """What every `Nanny` of ours is made with, wherever it stands."""
     return {
         "security": security,
         "env": environment(index, threads, gpus),
@@ -65,7 +65,7 @@ def nanny_options(index: int, threads: int, gpus: int, security: Security | None
 
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001  (Dask's hook for preloaded modules)
-    """Leaves Ctrl-C to the driver: a terminal sends it to its workers too."""
+    """Leaves Ctrl-C to the driver, in workers that were started without our `Nanny` too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,6 +1,5 @@
 """Certificates made for one run: Dask runs whatever it is sent, so only who holds them may connect."""
 
-import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from cryptography.x509.oid import NameOID
 from distributed import Security
 
 from corpus_lonely.errors import OutputError
-from corpus_lonely.files import output_error
+from corpus_lonely.files import open_private, output_error
 
 NAMES = ("ca.pem", "cert.pem", "key.pem")
 _VALID = timedelta(days=90)
@@ -66,7 +65,8 @@ class Credentials:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             paths = tuple(folder / name for name in NAMES)
             for path, content in zip(paths, (self.ca, self.cert, self.key), strict=True):
-                _write_private(path, content)
+                with open_private(path, "w", new=True) as file:
+                    file.write(content)
         except FileExistsError as error:
             raise OutputError(
                 "is there already, and may be in use",
@@ -138,10 +138,3 @@ def _builder(
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _write_private(path: Path, content: str) -> None:
-    # created with its mode: there is no moment at which others could read it
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(content)

@@ -11,6 +11,8 @@ from dask.utils import parse_bytes
 from corpus_lonely.errors import SettingsError
 
 KINDS = ("local", "slurm", "ssh")
+_ASKS_FOR_GPUS = re.compile(r"--gpus\b|-G|--gres\b.*\bgpu\b")
+"""Options of sbatch."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class SlurmSettings:
     memory: str | None = None
     """Of a worker, like `8GB`; None: 4 GB, more for a large model."""
     gpus: int = 0
-    """GPUs of a worker: 0 or 1."""
+    """GPUs of a worker: 0 or 1, and 1 where `sbatch` asks for GPUs by another name."""
     workers_per_job: int = 1
     sbatch: tuple[str, ...] = ()
     """Further options of sbatch, like `--constraint=a100`; one of --gres replaces ours."""
@@ -48,6 +50,10 @@ class SlurmSettings:
         for line in (*self.sbatch, *self.prologue):
             if "\n" in line:
                 raise SettingsError("--sbatch and --prologue take one line each; repeat the option")
+        if any(_ASKS_FOR_GPUS.match(line) for line in self.sbatch):
+            object.__setattr__(
+                self, "gpus", 1
+            )  # threads, batches and shards are then those of GPUs
 
     def life(self) -> tuple[float, float]:
         """Seconds that a worker lives, and how far each may be off, so that they don't end together.

@@ -35,6 +35,7 @@ from corpus_lonely.model.encoder import (
     load_tokenizer,
     quiet,
 )
+from corpus_lonely.model.ensemble import EnsembleModel, Network
 from corpus_lonely.model.network import LonelinessModel
 from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.text import normalise
@@ -72,9 +73,7 @@ class EngineSettings:
 class Engine:
     """A model on a device, with its tokenizer."""
 
-    def __init__(
-        self, model: LonelinessModel, tokenizer: Tokenizer, settings: EngineSettings
-    ) -> None:
+    def __init__(self, model: Network, tokenizer: Tokenizer, settings: EngineSettings) -> None:
         use_threads(settings.threads)
         keep_freed_memory()
         self.device = find_device(settings.device)
@@ -85,9 +84,11 @@ class Engine:
             precision=find_precision(settings.precision, self.device),
             max_tokens=settings.max_tokens or limit,
         )
-        check_length(self.settings.max_tokens or limit, model.encoder.config)
+        for encoder in model.encoders:
+            check_length(self.settings.max_tokens or limit, encoder.config)
         self.max_tokens: int = self.settings.max_tokens or limit
-        self._device_free = threading.Lock()
+        self._device_free, self._telling = threading.Lock(), threading.Lock()
+        self._told_halvings = 0
         budget = settings.batch_tokens or default_batch_tokens(self.device.type == "cuda")
         self.sweep = Sweep(self.device, budget)
         self.tokenizer = tokenizer
@@ -107,8 +108,15 @@ class Engine:
         """How often memory ran out."""
         return self.sweep.halvings
 
+    def new_halvings(self) -> int:
+        """How often memory ran out since somebody asked: threads that share an engine hear of each once."""
+        with self._telling:  # not the device's: that may be busy for long
+            new = self.sweep.halvings - self._told_halvings
+            self._told_halvings += new
+        return new
+
     @property
-    def model(self) -> LonelinessModel:
+    def model(self) -> Network:
         """The network on its device."""
         return self.forward.model
 
@@ -120,19 +128,8 @@ class Engine:
 
     @classmethod
     def load(cls, model: str | Path, settings: EngineSettings | None = None) -> Self:
-        """Opens a folder that `corpus-lonely train` made; ModelError when it is none."""
-        model_facts(model)
-        try:
-            with quiet():
-                loaded: Any = LonelinessModel.from_pretrained(
-                    model, dtype=torch.float32, output_loading_info=True
-                )
-        except LOADING_ERRORS as error:
-            reason = first_line(error)
-            raise ModelError(f"its weights cannot be loaded ({reason})", where=model) from error
-        network, report = loaded
-        check_complete(report, model)
-        return cls(network, load_tokenizer(model), settings or EngineSettings())
+        """Opens a folder that `corpus-lonely train` or `ensemble` made; ModelError when it is none."""
+        return cls(open_network(model), load_tokenizer(model), settings or EngineSettings())
 
     def score(
         self, texts: Sequence[str | None], progress: Callable[[int], None] | None = None
@@ -149,9 +146,10 @@ class Engine:
         post_of_row = np.fromiter(
             (distinct.setdefault(clean[row], len(distinct)) for row in rows), np.int64, len(rows)
         )
-        tokens = tokenise(self.tokenizer, list(distinct), self.max_tokens)
+        tokens = tokenise(self.tokenizer, list(distinct), self.max_tokens, self.model.config.cut)
         copies_N = np.bincount(post_of_row, minlength=len(distinct))
         with self._device_free:  # another thread may read, cut and write its posts meanwhile
+            use_threads(self.settings.threads)  # torch keeps a count for each thread that asks
             scored_NL = self._probabilities(tokens, copies_N, progress or (lambda _posts: None))
 
         probabilities_NL = np.full((len(clean), self.taxonomy.num_outputs), np.nan, np.float32)
@@ -195,6 +193,22 @@ class Engine:
 
     def _exactly(self, ids: Ids) -> Tensor:
         return self.forward.exactly(ids)
+
+
+def open_network(folder: str | Path) -> Network:
+    """The network of a model folder, on the CPU, in float32; ModelError when it is none."""
+    kind: Any = EnsembleModel if model_facts(folder).members > 1 else LonelinessModel
+    try:
+        with quiet():
+            network, report = kind.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True
+            )
+    except LOADING_ERRORS as error:
+        reason = first_line(error)
+        raise ModelError(f"its weights cannot be loaded ({reason})", where=folder) from error
+    check_complete(report, folder)
+    found: Network = network
+    return found
 
 
 def load_model(folder: str | Path, **settings: int | str | None) -> Engine:

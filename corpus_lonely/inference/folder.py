@@ -17,6 +17,9 @@ _TOKENIZER = ("tokenizer.json",)
 _NEEDED = ("config.json", "model.safetensors", *_TOKENIZER)
 # transformers rebuilds some tokenizers from these, whatever tokenizer.json says
 _DECISIVE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
+TOKENIZER_FILES = (*_TOKENIZER, *_DECISIVE)
+"""All that a tokenizer is opened from; some tokenizers have only some."""
+_KINDS = ("corpus-lonely", "corpus-lonely-ensemble")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class ModelFacts:
     taxonomy: Taxonomy
     max_tokens: int
     """Tokens kept per post in training."""
+    only: tuple[str, ...] = ()
+    """The groups that it has learnt, where not all."""
+    members: int = 1
+    """Models whose mean it gives."""
 
 
 def model_facts(folder: str | Path) -> ModelFacts:
@@ -52,6 +59,8 @@ def model_facts(folder: str | Path) -> ModelFacts:
             tokenizer=_fingerprint(folder, _TOKENIZER),
             taxonomy=taxonomy,
             max_tokens=int(config["max_tokens"]),
+            only=tuple(config.get("only", ())),
+            members=len(config.get("members", (None,))),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"its config.json is damaged ({error})", where=folder) from error
@@ -63,7 +72,7 @@ def _config(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ModelError(f"its config.json is no JSON ({error})", where=folder) from error
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "corpus-lonely":
+    if kind not in _KINDS:
         raise ModelError(
             f"is a model of type {kind!r}, not one that `corpus-lonely train` made",
             where=folder,

@@ -12,7 +12,7 @@ from torch import Tensor
 from corpus_lonely.inference.batching import pad
 from corpus_lonely.model.attention import PACKED
 from corpus_lonely.model.encoder import max_positions
-from corpus_lonely.model.network import LonelinessModel
+from corpus_lonely.model.ensemble import Network
 
 Ids = Sequence[NDArray[np.int32]]
 
@@ -25,14 +25,15 @@ _TRIAL_TOLERANCE = 0.02
 class Forward:
     """The forward pass of one model on one device, in one precision."""
 
-    def __init__(
-        self, model: LonelinessModel, device: torch.device, precision: str, pad_id: int
-    ) -> None:
-        self.model: LonelinessModel = model.train(mode=False)
+    def __init__(self, model: Network, device: torch.device, precision: str, pad_id: int) -> None:
+        self.model: Network = model.train(mode=False)
         self.model.requires_grad_(requires_grad=False).to(device)
         self.device, self.precision, self.pad_id = device, precision, pad_id
         self.packed = False
-        self._usual_attention: str = model.encoder.config._attn_implementation  # noqa: SLF001  (it has no public name)
+        self._usual_attention: list[str] = [
+            encoder.config._attn_implementation  # noqa: SLF001  (it has no public name)
+            for encoder in model.encoders
+        ]
 
     @torch.inference_mode()
     def __call__(self, ids: Ids) -> Tensor:
@@ -50,20 +51,26 @@ class Forward:
     @torch.inference_mode()
     def exactly(self, ids: Ids) -> Tensor:
         """(B, L) in float32, whatever the precision."""
-        self._attend(self._usual_attention)
+        self._attend(*self._usual_attention)
         try:
             return self._predict(self._padded(ids))
         finally:
             if self.packed:
-                self._attend(PACKED)
+                self._attend(*self._packed_attention)
 
     def _predict(self, pooled_BX: Tensor) -> Tensor:
         probabilities_BL: Tensor | None = self.model.predict(pooled_BX).probabilities
         assert probabilities_BL is not None  # noqa: S101  (narrows the type)
         return probabilities_BL.float()
 
-    def _attend(self, implementation: str) -> None:
-        self.model.encoder.set_attn_implementation(implementation)
+    @property
+    def _packed_attention(self) -> list[str]:
+        return [PACKED] * len(self.model.encoders)
+
+    def _attend(self, *implementations: str) -> None:
+        """One an encoder."""
+        for encoder, implementation in zip(self.model.encoders, implementations, strict=True):
+            encoder.set_attn_implementation(implementation)
 
     def _padded(self, ids: Ids) -> Tensor:
         ids_BT, mask_BT = pad(ids, max(map(len, ids)), self.pad_id)
@@ -87,15 +94,15 @@ class Forward:
         Returns whether it does. An encoder with attention of its own kind cannot, nor a torch
         without the kernel; their batches are padded as before.
         """
-        encoder = self.model.encoder
-        longest = min(self.model.config.max_tokens, max_positions(encoder.config))
-        known = np.arange(encoder.config.vocab_size, dtype=np.int32)
+        configs = [encoder.config for encoder in self.model.encoders]
+        longest = min(self.model.config.max_tokens, *map(max_positions, configs))
+        known = np.arange(min(config.vocab_size for config in configs), dtype=np.int32)
         # not the one of padding, from which some encoders count positions
-        known = known[(known != self.pad_id) & (known != encoder.config.pad_token_id)]
+        known = known[~np.isin(known, [self.pad_id, *(config.pad_token_id for config in configs)])]
         ids = [np.resize(known, min(length, longest)) for length in _TRIAL_LENGTHS]
         try:
             expected_BX = self.represent(ids)
-            self._attend(PACKED)
+            self._attend(*self._packed_attention)
             self.packed = True
             off_BX = self.represent(ids) - expected_BX
             worst = (off_BX.norm(dim=1) / expected_BX.norm(dim=1)).max()
@@ -106,5 +113,5 @@ class Forward:
             agrees = False
         if not agrees:
             self.packed = False
-            self._attend(self._usual_attention)
+            self._attend(*self._usual_attention)
         return agrees

@@ -1,22 +1,21 @@
 """Staged files into a posts folder: months merged, every line accounted for, all committed at once."""
 
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from corpus_lonely import __version__
-from corpus_lonely.files import atomic_path
+from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.ingest.coverage import coverage
 from corpus_lonely.ingest.folder import PostsFolder, Record
-from corpus_lonely.ingest.merge import Source, merge_month
+from corpus_lonely.ingest.merge import MonthFiles, merge_month
+from corpus_lonely.ingest.month_sources import Source
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.stage import Staged
-from corpus_lonely.ingest.writer import staged_runs
 from corpus_lonely.progress import Progress
 from corpus_lonely.tables import write_parquet
 
@@ -34,11 +33,13 @@ class Addition:
     def make(self, progress: Progress) -> Record:
         """Does it, and returns what the folder holds then. OutputError when the disk is full."""
         sources = self._sources()
-        months, duplicates = self._merge(sources, progress)
-        after = replace(self.before, files=self._files(months, duplicates), months=months)
+        months, gone, duplicates = self._merge(sources, progress)
+        files = self._files(months, duplicates)
+        after = replace(self.before, files=files, months=months, gone=gone)
         changed = [
-            *map(self.folder.month, sources),
-            *map(self.folder.origins, sources),
+            *map(self.folder.month, sources.keys() & months.keys()),
+            *map(self.folder.origins, sources.keys() & months.keys()),
+            *map(self.folder.traces, sources.keys() & gone.keys()),
             *self._copy_counts(after),
             *self._write_quarantine(),
         ]
@@ -55,8 +56,10 @@ class Addition:
         """For each month that changes: what the folder has of it, then the staged runs."""
         sources: dict[str, list[Source]] = {}
         for origin, staged in enumerate(self.staged, start=self._first):
-            for month, path in staged_runs(staged.folder):
-                sources.setdefault(month, []).append(Source(path, origin))
+            for month, places in staged.months.items():
+                sources.setdefault(month, []).extend(
+                    Source(staged.folder / name, origin, group) for name, group in places
+                )
         for month in self.before.months.keys() & sources.keys():
             there = Source(self.folder.month(month), self.folder.origins(month))
             sources[month].insert(0, there)
@@ -64,19 +67,25 @@ class Addition:
 
     def _merge(
         self, sources: dict[str, list[Source]], progress: Progress
-    ) -> tuple[dict[str, dict[int, int]], Counter[int]]:
-        """Rows by month and file as they are then, and new duplicates by file."""
-        months, duplicates = dict(self.before.months), Counter[int]()
+    ) -> tuple[dict[str, dict[int, int]], dict[str, int], Counter[int]]:
+        """Rows by month and file as they are then, posts gone by month, new duplicates by file."""
+        months, gone = dict(self.before.months), dict(self.before.gone)
+        duplicates = Counter[int]()
         progress.start("Merging months", len(sources), "months")
         for month, parts in sources.items():
-            out, origins = self.folder.month(month), self.folder.origins(month)
-            coming = self.folder.coming
-            merged = merge_month(parts, coming(out), coming(origins), self.schema, self._facts())
+            traces = self.folder.traces(month) if month in gone else None
+            out = self._coming(month)
+            merged = merge_month(parts, traces, out, self.schema, self._facts())
             months[month] = dict(sorted(merged.kept.items()))
+            gone[month] = merged.gone
             duplicates.update(merged.duplicates)
             progress.advance(1, month)
         progress.finish()
-        return dict(sorted(months.items())), duplicates
+        return _filled(months), _filled(gone), duplicates
+
+    def _coming(self, month: str) -> MonthFiles:
+        places = (self.folder.month(month), self.folder.origins(month), self.folder.traces(month))
+        return MonthFiles(*map(self.folder.coming, places))
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -126,11 +135,13 @@ class Addition:
         coming, before = self.folder.coming, self.folder.coverage
         told = bool(self._first) and before.exists()
         unchanged = [] if told else self.before.months.keys() - months
+        written = [month for month in months if month in after.months]
         counts = [self.folder.counts(file) for file in after.files]
         table = coverage(
             [*counts[: self._first], *map(coming, counts[self._first :])],
-            {month: coming(self.folder.month(month)) for month in months}
+            {month: coming(self.folder.month(month)) for month in written}
             | {month: self.folder.month(month) for month in unchanged},
+            months,
             before if told else None,
         )
         write_parquet(table, coming(self.folder.coverage))
@@ -142,10 +153,19 @@ class Addition:
         parts = [staged.quarantine for staged in self.staged]
         if self._first and place.exists():
             parts.insert(0, place)
-        with atomic_path(self.folder.coming(place)) as temporary:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as whole:
-                for part in parts:
-                    with part.open("rb") as lines:
-                        shutil.copyfileobj(lines, whole)
+        with (
+            atomic_path(self.folder.coming(place)) as temporary,
+            open_private(temporary) as whole,
+        ):
+            for part in parts:
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, whole)
         return [place]
+
+
+_Value = TypeVar("_Value")
+
+
+def _filled(by_month: dict[str, _Value]) -> dict[str, _Value]:
+    """In the order of months, without those that hold nothing."""
+    return {month: value for month, value in sorted(by_month.items()) if value}

@@ -6,14 +6,17 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.files import output_error
+from corpus_lonely.files import open_private, output_error, temporary_name
 
 _KEY_BYTES = 32
 _HASH_BYTES = 16
 """Half of a SHA-256: 16 bytes meet by chance once in some 10^19 authors."""
+
+_CACHED_AUTHORS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class AuthorKey:
 
 def author_writer(key: AuthorKey | None) -> Callable[[str], str]:
     """What the column `author` gets for a name: its hash, or the name where there is no key."""
-    return key.hash if key else str
+    # people post more than once: a cache spares most of the hashes
+    return lru_cache(_CACHED_AUTHORS)(key.hash) if key else str
 
 
 def read_key(path: Path) -> AuthorKey:
@@ -56,11 +60,10 @@ def read_key(path: Path) -> AuthorKey:
 def make_key(path: Path) -> AuthorKey:
     """A new key in a file that only its owner can read; never over a file that is there."""
     secret = secrets.token_bytes(_KEY_BYTES)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(temporary_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with open_private(temporary, "w") as file:
             file.write(secret.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())

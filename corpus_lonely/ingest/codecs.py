@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import zstandard
 
@@ -71,8 +71,18 @@ def codec_of(head: bytes) -> Codec | None:
     return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
 
 
-def decompress(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Pieces of the plain content, each with the bytes of the file consumed so far.
+class Piece(NamedTuple):
+    """Some of the plain content of a file."""
+
+    data: bytes
+    consumed: int
+    """Bytes of the file read so far, as they are on disk."""
+    frame: int
+    """The byte of the file where the frame begins that it came from: reading can begin there."""
+
+
+def decompress(path: Path, begin: int = 0) -> Iterator[Piece]:
+    """The plain content in pieces, from a byte on where a frame begins (see `Piece.frame`).
 
     Raises, after everything readable was yielded: TruncatedFileError when the file ends within a
     frame, CorruptFileError on bytes that its format does not allow, both naming the byte;
@@ -81,32 +91,32 @@ def decompress(path: Path) -> Iterator[tuple[bytes, int]]:
     try:
         with path.open("rb") as file:
             codec = codec_of(file.read(8))
-            file.seek(0)
+            file.seek(begin)
             if codec is None:
-                yield from _plain(file)
+                yield from _plain(file, begin)
             else:
-                yield from _Unpacking(path, codec).pieces(file)
+                yield from _Unpacking(path, codec, begin).pieces(file)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"cannot be read ({reason})", where=path) from error
 
 
-def _plain(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    while piece := file.read(READ_BYTES):
-        yield piece, file.tell()
+def _plain(file: BinaryIO, begin: int) -> Iterator[Piece]:
+    while data := file.read(READ_BYTES):
+        yield Piece(data, begin + len(data), begin)
+        begin += len(data)
 
 
 class _Unpacking:
     """One compressed file on its way through its frames."""
 
-    def __init__(self, path: Path, codec: Codec) -> None:
+    def __init__(self, path: Path, codec: Codec, begin: int) -> None:
         self._path, self._codec = path, codec
         self._new_frame = codec.frames()
         self._frame: _Frame | None = None
-        self._frame_began = 0
-        self._offset = 0
+        self._frame_began = self._offset = begin
 
-    def pieces(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    def pieces(self, file: BinaryIO) -> Iterator[Piece]:
         while chunk := file.read(READ_BYTES):
             for start in range(0, len(chunk), _SLICE_BYTES):
                 yield from self._feed(chunk[start : start + _SLICE_BYTES])
@@ -118,7 +128,7 @@ class _Unpacking:
                 hint=_AGAIN,
             )
 
-    def _feed(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+    def _feed(self, data: bytes) -> Iterator[Piece]:
         """Every byte of `data` through this frame and those that follow in it."""
         while data:
             if self._frame is None:
@@ -131,7 +141,7 @@ class _Unpacking:
             if self._frame.eof:
                 self._frame = None
             if plain:
-                yield plain, self._offset
+                yield Piece(plain, self._offset, self._frame_began)
 
     def _begin(self, data: bytes) -> bytes:
         """Opens the next frame, if anything but padding is left of `data`, which is returned."""

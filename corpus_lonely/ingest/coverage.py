@@ -1,6 +1,6 @@
 """What a posts folder covers: month by subreddit and kind, how much was read, kept and dropped, and why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -8,26 +8,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.stage import STAGED
+from corpus_lonely.ingest.lines import STAGED
 from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]
 _DROPPED = "dropped_"
 
 
-def coverage(counts: Iterable[Path], written: Mapping[str, Path], before: Path | None) -> pa.Table:
+def coverage(
+    counts: Iterable[Path],
+    written: Mapping[str, Path],
+    changed: Collection[str],
+    before: Path | None,
+) -> pa.Table:
     """The table of schemas/coverage.json.
 
     counts: the staged counts of every file in the folder.
-    written: the months that changed, with their Parquet files; the other months' rows stay as they
-        are in `before`, the coverage table of the last run; without one, all months belong here.
+    written: months with their Parquet files: those that changed, unless nothing is left of them.
+    changed: the months that changed; the other months' rows stay as they are in `before`, the
+        coverage table of the last run; without one, all months belong into `written`.
 
     Raises InputError when a month cannot be read.
     """
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
     kept = pl.concat(
-        [_kept(month, path) for month, path in written.items()] + _unchanged(written, before)
+        [_kept(month, path) for month, path in written.items()] + _unchanged(changed, before)
     )
     read = pl.concat(
         [_EMPTY_COUNTS, *(pl.DataFrame(pq.ParquetFile(path).read()) for path in counts)]
@@ -102,8 +108,8 @@ def _counted(month: str, posts: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def _unchanged(written: Mapping[str, Path], before: Path | None) -> list[pl.DataFrame]:
+def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:
     if before is None:
         return [_EMPTY_KEPT]
     table = pl.DataFrame(pq.ParquetFile(before).read(_EMPTY_KEPT.columns))
-    return [_EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(written)) & (pl.col("kept") > 0))]
+    return [_EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]

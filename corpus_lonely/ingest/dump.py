@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from corpus_lonely.errors import CorruptFileError, InputError, TruncatedFileError
 from corpus_lonely.ingest.codecs import codec_of, decompress
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is cut here (and then is no JSON): no post comes near, and memory stays bounded."""
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 _SNIFFED_LINES = 100
 _FINGERPRINT_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -48,84 +51,130 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a line begins, in a way that reading can go on there without what stands before."""
+
+    plain: int = 0
+    """Byte of the plain content."""
+    frame: int = 0
+    """Byte of the file where the frame begins that holds it."""
+    frame_plain: int = 0
+    """Byte of the plain content where that frame begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines of a dump, about a MiB of them; the very last may lack its newline."""
+    """Whole lines of a dump; the very last may lack its newline."""
 
     data: bytes
+    begin: int
+    """Byte of the plain content where it begins."""
+    end: Position
+    """Where the next one begins."""
     consumed: int
     """Bytes of the file read so far, as they are on disk."""
 
     def lines(self) -> list[bytes]:
         """The lines without their newlines; a line of white space alone is among them."""
-        lines = self.data.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        return lines
+        begins, ends = line_bounds(self.data)
+        return [self.data[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
-    """The lines of a dump; raises what `codecs.decompress` does, after what could be read."""
-    assembly = _Assembly()
-    consumed, broken = 0, None
+def line_bounds(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each line begins and ends, its newline not included."""
+    newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    begins = np.concatenate(([0], newlines + 1))
+    ends = np.concatenate((newlines, [len(data)]))
+    if begins[-1] == len(data):  # after the last newline begins no further line
+        begins, ends = begins[:-1], ends[:-1]
+    return begins, ends
+
+
+def read_blocks(
+    path: Path, start: Position | None = None, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """The lines of a dump from `start` on; raises what `codecs.decompress` does, after all that could
+    be read.
+
+    A block ends with the first line that makes it `block_bytes` long: where, depends on the plain
+    content and on `start` alone, not on how the file is compressed.
+    """
+    start = start or Position()
+    assembly = _Assembly(block_bytes, start.plain)
+    at, frame, frame_plain = start.frame_plain, start.frame, start.frame_plain
+    consumed, broken = start.frame, None
     try:
-        for piece, consumed in decompress(path):
-            if data := assembly.add(piece):
-                yield Block(data, consumed)
+        for piece in decompress(path, start.frame):
+            if piece.frame != frame:
+                frame, frame_plain = piece.frame, at
+            consumed, skipped = piece.consumed, max(0, start.plain - at)
+            at += len(piece.data)
+            for data, begin, end in assembly.add(piece.data[skipped:]):
+                yield Block(data, begin, Position(end, frame, frame_plain), consumed)
     except InputError as error:
         broken = error
-    if data := assembly.rest():
-        yield Block(data, consumed)
+    for data, begin, end in assembly.rest():
+        yield Block(data, begin, Position(end, frame, frame_plain), consumed)
     if broken is not None:
         raise broken
+
+
+_Lines = tuple[bytes, int, int]
+"""Whole lines, and the bytes of the plain content where they begin and end."""
 
 
 class _Assembly:
     """Gathers pieces until a block of whole lines is there; multi-byte characters are never cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: int, begin: int) -> None:
+        self._wanted = wanted
         self._pieces: list[bytes] = []
         self._size = 0
-        self._first = True
-        self._skipping = False
-        """Within a line that was cut at MAX_LINE_BYTES."""
+        self._begin = self._fed = begin
+        self._cut: bytes | None = None
+        """Lines up to one that was cut at MAX_LINE_BYTES and whose end has not come."""
 
-    def add(self, piece: bytes) -> bytes:
-        """Takes a piece; returns whole lines when there are enough, else nothing."""
-        if self._skipping:
+    def add(self, piece: bytes) -> Iterator[_Lines]:
+        """Takes a piece; returns the blocks that are whole by now."""
+        self._fed += len(piece)
+        if self._cut is not None:
             end = piece.find(b"\n") + 1
             if not end:
-                return b""
-            piece, self._skipping = piece[end:], False
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._size < _BLOCK_BYTES:
-            return b""
-        return self._whole_lines(piece) if b"\n" in piece else self._cut()
+                return
+            lines, self._cut, piece = self._cut, None, piece[end:]
+            yield self._block(lines, self._fed - len(piece))
+        while piece:
+            before = self._size
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if self._size < self._wanted:
+                return
+            end = piece.find(b"\n", max(0, self._wanted - 1 - before)) + 1
+            if not end:
+                self._cut_overlong()
+                return
+            self._pieces[-1], piece = piece[:end], piece[end:]
+            yield self._block(self._gathered(), self._fed - len(piece))
 
-    def _whole_lines(self, last: bytes) -> bytes:
-        end = last.rindex(b"\n") + 1
-        lines = self._joined(last[:end])
-        self._pieces, self._size = [last[end:]], len(last) - end
-        return lines
-
-    def _joined(self, last: bytes) -> bytes:
-        data = b"".join([*self._pieces[:-1], last])
-        if self._first:
-            self._first, data = False, data.removeprefix(_BOM)
-        return data
-
-    def _cut(self) -> bytes:
-        """The over-long line, ended here; nothing while it is not over-long."""
-        if self._size <= MAX_LINE_BYTES + _BLOCK_BYTES:
-            return b""
-        self._skipping = True
-        return self.rest()[:MAX_LINE_BYTES] + b"\n"
-
-    def rest(self) -> bytes:
-        """What is left when the file has ended."""
-        data = self._joined(self._pieces[-1]) if self._pieces else b""
+    def _gathered(self) -> bytes:
+        data = b"".join(self._pieces)
         self._pieces, self._size = [], 0
         return data
+
+    def _block(self, data: bytes, end: int) -> _Lines:
+        begin, self._begin = self._begin, end
+        return data if begin else data.removeprefix(_BOM), begin, end
+
+    def _cut_overlong(self) -> None:
+        """Ends the last line here if it is over-long; the rest of it is to be skipped."""
+        if self._size > self._wanted + MAX_LINE_BYTES:
+            data = self._gathered()
+            self._cut = data[: data.rfind(b"\n") + 1 + MAX_LINE_BYTES] + b"\n"
+
+    def rest(self) -> Iterator[_Lines]:
+        """What is left when the file has ended."""
+        if data := self._gathered() if self._cut is None else self._cut:
+            yield self._block(data, self._fed)
 
 
 def open_dump(path: Path) -> Dump:

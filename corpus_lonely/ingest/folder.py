@@ -30,6 +30,8 @@ class Record:
     """In the order they were ingested."""
     months: dict[str, dict[int, int]] = field(default_factory=dict)
     """Rows of each month, YYYY-MM, by the file that they came from (its place in `files`)."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """For each month the posts whose latest copy had no text."""
 
     @property
     def posts(self) -> int:
@@ -44,6 +46,7 @@ class Record:
             "posts": self.posts,
             "files": [file.recorded() for file in self.files],
             "months": dict(sorted(self.months.items())),
+            "gone": dict(sorted(self.gone.items())),
         }
 
 
@@ -59,6 +62,7 @@ def _record(path: Path) -> Record:
             month: {int(file): rows for file, rows in by_file.items()}
             for month, by_file in content["months"].items()
         },
+        gone=content.get("gone", {}),
     )
 
 
@@ -79,6 +83,9 @@ class PostsFolder:
 
     def origins(self, month: str) -> Path:
         return self.about / "origins" / f"month={month}.parquet"
+
+    def traces(self, month: str) -> Path:
+        return self.about / "gone" / f"month={month}.parquet"
 
     def counts(self, file: FileReport) -> Path:
         return self.about / "counts" / f"{file.fingerprint}.parquet"
@@ -174,11 +181,13 @@ class PostsFolder:
             *changed,
             *map(self.month, record.months),
             *map(self.origins, record.months),
+            *map(self.traces, record.gone),
             *map(self.counts, record.files),
         }
         there = [
             *self.out.glob("month=*/part-0.parquet"),
             *self.about.glob("origins/*.parquet"),
+            *self.about.glob("gone/*.parquet"),
             *self.about.glob("counts/*.parquet"),
         ]
         return [path for path in sorted(there) if path not in wanted]
@@ -242,7 +251,7 @@ def check_same(record: Record, settings: dict[str, Any], author_key: str | None,
     before = {**record.settings, "author_key": record.author_key}
     now = {**settings, "author_key": author_key}
     other = [
-        f"{_NAMES.get(key, key)} {_shown(before.get(key))}, now {_shown(value)}"
+        f"{_NAMES.get(key, key)} {shown(before.get(key))}, now {shown(value)}"
         for key, value in now.items()
         if before.get(key) != value
     ]
@@ -262,9 +271,10 @@ _NAMES = {
 }
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any, empty: str = "all") -> str:
+    """A setting as a user would say it; `empty`: what a list of nothing means."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(value) or "all"
+        return ", ".join(value) or empty
     return "none" if value is None else str(value)

@@ -1,15 +1,15 @@
 """Twenty years of raw posts to one kind of row, or to the reason why a post is dropped."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 from corpus_lonely.ingest.raw import Number, RawPost
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.text import join_post, normalise
+from corpus_lonely.text import normalise
 
 DROP_REASONS = (
     "bad_json",
@@ -29,12 +29,10 @@ a line is decoded, `duplicate` when months are merged, the others here."""
 
 _MICROSECONDS = 1_000_000
 _INT64 = range(-(2**63), 2**63)
-_FIRST_DAYS = [
-    datetime(year, month, 1, tzinfo=UTC) for year in range(2005, 2100) for month in range(1, 13)
-]
-_MONTHS = [f"{day:%Y-%m}" for day in _FIRST_DAYS]
-_MONTH_STARTS = [day.timestamp() for day in _FIRST_DAYS]
+_DAY_S = 86_400
+_BEGIN = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
 _END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+_NOBODY = frozenset({"[deleted]", "[removed]"})
 _DELETED = {"[deleted]", "[deleted by user]"}
 _REMOVED = {"[removed]", "[removed by reddit]"}
 _REMOVED_BY_REDDIT = "[ removed by reddit"
@@ -65,11 +63,6 @@ class Row(NamedTuple):
     retrieved_at: int | None
     permalink: str | None
 
-    @property
-    def month(self) -> str:
-        """YYYY-MM (UTC)."""
-        return month_of(self.created_at / _MICROSECONDS)
-
 
 @dataclass(frozen=True, slots=True)
 class Drop:
@@ -81,6 +74,8 @@ class Drop:
     subreddit: str = ""
     month: str | None = None
     """YYYY-MM (UTC); None where the date cannot be read."""
+    trace: Row | None = None
+    """What is left of a deleted or removed post: a row without text, which tells of it in `removed`."""
 
 
 class Normaliser:
@@ -104,12 +99,23 @@ class Normaliser:
             return Drop("bad_date", kind, subreddit)
         if not self._since <= created < self._before:
             return Drop("outside_dates", kind, subreddit, month_of(created))
-        body = raw.selftext if kind == "submission" else raw.body
-        text = join_post(raw.title if kind == "submission" else None, body)
-        reason = _gone(raw.title, body) or self._unwanted(raw.author, text)
-        if reason:
+        return self._written(raw, kind, post_id, created)
+
+    def _written(self, raw: RawPost, kind: str, post_id: str, created: float) -> Row | Drop:
+        """What was written, or why it is not kept."""
+        subreddit = raw.subreddit or ""
+        submission = kind == "submission"
+        title = normalise(raw.title) if submission and raw.title else ""
+        raw_body = raw.selftext if submission else raw.body
+        body = normalise(raw_body) if raw_body else ""
+        text = f"{title} {body}" if title and body else title or body
+        if gone := _gone(raw_body, body or normalise(raw.title or "")):
+            trace = self._row(raw, submission, post_id, created, "", "")
+            trace = trace._replace(author=None, title=None, permalink=None, removed=gone)
+            return Drop(gone, kind, subreddit, month_of(created), trace)
+        if reason := self._unwanted(raw.author, text):
             return Drop(reason, kind, subreddit, month_of(created))
-        return self._row(raw, kind, post_id, created, text)
+        return self._row(raw, submission, post_id, created, title, text)
 
     def _unwanted(self, author: str | None, text: str) -> str | None:
         if not text:
@@ -120,43 +126,53 @@ class Normaliser:
             return "too_short"
         return None
 
-    def _row(self, raw: RawPost, kind: str, post_id: str, created: float, text: str) -> Row:
-        submission = kind == "submission"
-        edited_at = None if isinstance(raw.edited, bool) else seconds(raw.edited)
-        return Row(
-            post_id=f"t3_{post_id}" if submission else f"t1_{post_id}",
-            kind=kind,
-            subreddit=raw.subreddit or "",
-            author=None if _nobody(raw.author) else self._author(raw.author or ""),
-            created_at=_microseconds(created),
-            text=text,
-            title=normalise(raw.title or "") if submission else None,
-            score=None if raw.score_hidden else _integer(raw.score),
-            num_comments=_integer(raw.num_comments) if submission else None,
-            over_18=raw.over_18 if submission else None,
-            link_id=None if submission else raw.link_id,
-            parent_id=None if submission else raw.parent_id,
-            edited_at=None if edited_at is None else _microseconds(edited_at),
-            edited=_edited(raw, edited_at),
-            removed=_removed(raw),
-            crosspost=raw.crosspost_parent or None,
-            retrieved_at=_retrieved(raw),
-            permalink=raw.permalink if self._settings.keep_permalinks else None,
+    def _row(
+        self, raw: RawPost, submission: bool, post_id: str, created: float, title: str, text: str
+    ) -> Row:
+        edited = raw.edited
+        edited_at = None if edited is None or edited is False else seconds(edited)
+        author = raw.author
+        return Row(  # by place: by name it takes twice the time, and there is a billion of them
+            f"t3_{post_id}" if submission else f"t1_{post_id}",
+            "submission" if submission else "comment",
+            raw.subreddit or "",
+            self._author(author) if author and author not in _NOBODY else None,
+            round(created * _MICROSECONDS),
+            text,
+            title if submission else None,
+            None if raw.score_hidden else _integer(raw.score),
+            _integer(raw.num_comments) if submission else None,
+            raw.over_18 if submission else None,
+            None if submission else raw.link_id,
+            None if submission else raw.parent_id,
+            None if edited_at is None else round(edited_at * _MICROSECONDS),
+            _edited(raw, edited_at),
+            _removed(raw),
+            raw.crosspost_parent or None,
+            _retrieved(raw),
+            raw.permalink if self._settings.keep_permalinks else None,
         )
 
 
 def month_of(created: float) -> str:
     """YYYY-MM of seconds since 1970, UTC, within Reddit's years."""
-    return _MONTHS[bisect_right(_MONTH_STARTS, created) - 1]
+    return _month_of_day(int(created // _DAY_S))
+
+
+@cache
+def _month_of_day(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * _DAY_S, UTC):%Y-%m}"
 
 
 def seconds(value: Number) -> float | None:
     """Seconds since 1970, UTC, from a number or its text; None when it is no time in 2005 to 2099."""
+    if value is None:
+        return None
     try:
-        number = float(value) if value is not None else math.nan
+        number = value if type(value) is int else float(value)
     except (ValueError, OverflowError):
         return None
-    return number if _MONTH_STARTS[0] <= number < _END else None
+    return number if _BEGIN <= number < _END else None
 
 
 def _kind(raw: RawPost) -> str | None:
@@ -171,27 +187,23 @@ def _post_id(raw: RawPost) -> str:
     return name.removeprefix("t1_").removeprefix("t3_")
 
 
-def _gone(title: str | None, body: str | None) -> str | None:
-    """`deleted` or `removed` when the text is gone; a title that is left does not make it whole."""
-    if body and len(body) > _LONGEST_MARK:
+def _gone(body: str | None, told: str) -> str | None:
+    """`deleted` or `removed` when the text is gone; a title that is left does not make it whole.
+
+    told: the body, normalised; the title, which Reddit overwrites as well, where that is empty.
+    """
+    if not told.startswith("[") or (body and len(body) > _LONGEST_MARK):
         return None
-    # only an empty body leaves the word to the title, which Reddit overwrites as well
-    told = (normalise(body or "") or normalise(title or "")).lower()
+    told = told.lower()
     if told in _DELETED:
         return "deleted"
     by_reddit = told.startswith(_REMOVED_BY_REDDIT) and told.endswith("]")
     return "removed" if by_reddit or told in _REMOVED else None
 
 
-def _nobody(author: str | None) -> bool:
-    return not author or author in ("[deleted]", "[removed]")
-
-
-def _microseconds(time: float) -> int:
-    return round(time * _MICROSECONDS)
-
-
 def _integer(value: Number) -> int | None:
+    if type(value) is int:
+        return value if value in _INT64 else None
     try:
         number = int(float(value)) if isinstance(value, str) else int(value or 0)
     except (ValueError, OverflowError):
@@ -216,9 +228,12 @@ def _removed(raw: RawPost) -> str | None:
 
 def _retrieved(raw: RawPost) -> int | None:
     """The latest of the times told: a second retrieval refreshes score and removal in place."""
-    told = (raw.retrieved_on, raw.retrieved_utc, raw.meta.retrieved_2nd_on if raw.meta else None)
+    told: tuple[Number, ...] = (raw.retrieved_on,)
+    if raw.retrieved_utc is not None or raw.meta is not None:
+        again = raw.meta.retrieved_2nd_on if raw.meta else None
+        told = (raw.retrieved_on, raw.retrieved_utc, again)
     times = [time for value in told if (time := seconds(value)) is not None]
-    return _microseconds(max(times)) if times else None
+    return round(max(times) * _MICROSECONDS) if times else None
 
 
 def _midnight(day: date) -> float:

@@ -54,13 +54,14 @@ _decoder = msgspec.json.Decoder(RawPost)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def decode(line: bytes) -> RawPost:
-    """The fields of one line. Raises BadLineError for what is no JSON object."""
+def decode(line: bytes | memoryview) -> RawPost | None:
+    """The fields of one line; None when it is blank. Raises BadLineError for what is no JSON object."""
     try:
         return _decoder.decode(line)
     except (ValueError, RecursionError):
         # a lone surrogate, or a type that no month is known for: slower, but nothing is lost
-        return _decode_anything(line)
+        whole = bytes(line)
+        return None if not whole or whole.isspace() else _decode_anything(whole)
 
 
 def _decode_anything(line: bytes) -> RawPost:

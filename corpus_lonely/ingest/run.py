@@ -1,16 +1,19 @@
 """From dump files to a posts folder: what `corpus-lonely ingest dump` does, as a function."""
 
 import os
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.ingest.addition import Addition
-from corpus_lonely.ingest.authors import AuthorKey, author_writer, make_key, read_key
+from corpus_lonely.ingest.authors import AuthorKey, make_key, read_key
 from corpus_lonely.ingest.dump import Dump, open_dump
 from corpus_lonely.ingest.folder import PostsFolder, Record, check_same
-from corpus_lonely.ingest.normalize import Normaliser
+from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
@@ -18,6 +21,7 @@ from corpus_lonely.ingest.writer import posts_schema
 from corpus_lonely.progress import Progress, Silent
 
 _MB = 1e6
+_BYTES_PER_PROCESS = 16 << 20
 
 
 def ingest_dumps(
@@ -25,8 +29,13 @@ def ingest_dumps(
     out: str | os.PathLike[str],
     settings: IngestSettings | None = None,
     progress: Progress | None = None,
+    *,
+    processes: int | None = 1,
 ) -> IngestReport:
     """Reads dumps of Reddit into `out`, Parquet partitioned by month, and counts every line.
+
+    processes: of those that read blocks of lines; None for one a core where the files are large
+        enough. With more than one, a script must guard its entry: `if __name__ == "__main__":`.
 
     Interrupted and run again, it gives the folder of an undisturbed run; files that the folder
     holds already are not read again. A file that breaks off is kept up to its break: look at
@@ -46,7 +55,8 @@ def ingest_dumps(
         found = {dump.path: _known(record, dump) for dump in dumps}
         before = {fingerprint for fingerprint in found.values() if fingerprint}
         if new := [dump for dump in dumps if not found[dump.path]]:
-            staged = _Reading(folder, settings, key, progress).all(new)
+            count = _processes(processes, new)
+            staged = _Reading(folder, settings, key, progress).all(new, count)
             found |= {one.dump.path: one.fingerprint for one in staged}
             schema = posts_schema(settings.keep_permalinks)
             record = Addition(folder, record, staged, schema).make(progress)
@@ -99,6 +109,20 @@ def _opened(
     return list(dumps.values()), tuple(same)
 
 
+def _processes(asked: int | None, dumps: list[Dump]) -> int:
+    if asked is not None:
+        return asked
+    # to start a process takes half a second: that of 16 MB
+    worth = sum(dump.size for dump in dumps) // _BYTES_PER_PROCESS
+    return max(1, min(_cores(), worth))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _known(record: Record, dump: Dump) -> str | None:
     """The fingerprint under which the record has this very file."""
     there = {file.fingerprint for file in record.files}
@@ -144,7 +168,7 @@ def _author_key(
 
 
 class _Reading:
-    """Dump files to staged rows, one after the other."""
+    """Dump files to staged rows; several at once where there are processes enough."""
 
     def __init__(
         self,
@@ -154,43 +178,50 @@ class _Reading:
         progress: Progress,
     ) -> None:
         self._staging = folder.staging
-        self._settings, self._progress = settings, progress
-        self._normaliser = Normaliser(settings, author_writer(key))
-        self._schema = posts_schema(settings.keep_permalinks)
+        self._settings, self._key, self._progress = settings, key, progress
         self._rows_of = fingerprint(settings.recorded(), key.fingerprint if key else None)
-        self._lines = 0
+        self._lines: dict[Path, int] = {}
+        self._told = threading.Lock()
+        self._stopped = threading.Event()
 
-    def all(self, dumps: list[Dump]) -> list[Staged]:
+    def all(self, dumps: list[Dump], processes: int) -> list[Staged]:
         """Each file in its folder below `staging`; what an interrupted run finished is taken."""
         self._progress.start("Reading dumps", sum(dump.size for dump in dumps) / _MB, "MB")
-        staged = [self._one(dump) for dump in dumps]
+        with block_pool(self._settings, self._key, processes) as blocks:
+            # a reader unpacks as fast as two processes can take what it gives
+            readers = min(len(dumps), max(1, processes // 2))
+            if readers == 1:
+                staged = [self._one(dump, blocks) for dump in dumps]
+            else:
+                staged = self._at_once(dumps, blocks, readers)
         self._progress.finish()
         return staged
 
-    def _one(self, dump: Dump) -> Staged:
+    def _at_once(self, dumps: list[Dump], blocks: Blocks, readers: int) -> list[Staged]:
+        with ThreadPoolExecutor(readers) as threads:
+            try:
+                return list(threads.map(lambda dump: self._one(dump, blocks), dumps))
+            except BaseException:
+                self._stopped.set()
+                threads.shutdown(cancel_futures=True)
+                raise
+
+    def _one(self, dump: Dump, blocks: Blocks) -> Staged:
         # the name holds the settings: what was staged with others is never taken
         text = ".text" if self._settings.quarantine_text else ""
         folder = self._staging / f"{dump.fingerprint}.{self._rows_of}{text}"
         staged = already_staged(dump, folder)
         if staged:
             self._progress.note(f"{dump.path}: already read by the run that was interrupted")
-            self._progress.advance(dump.size / _MB, f"{self._lines:,} posts")
+            self._advance(dump, dump.size, staged.read)
         else:
-            staged = self._read(dump, folder)
+            advance = partial(self._advance, dump)
+            staged = stage(dump, folder, blocks, advance, self._stopped.is_set)
         if staged.broken:
             self._progress.note(f"{dump.path}: {staged.broken}")
-        self._lines += staged.read
         return staged
 
-    def _read(self, dump: Dump, folder: Path) -> Staged:
-        def advance(consumed: int, lines: int) -> None:
-            self._progress.advance(consumed / _MB, f"{self._lines + lines:,} lines")
-
-        return stage(
-            dump,
-            folder,
-            self._normaliser,
-            self._schema,
-            advance,
-            quarantine_text=self._settings.quarantine_text,
-        )
+    def _advance(self, dump: Dump, consumed: int, lines: int) -> None:
+        with self._told:
+            self._lines[dump.path] = lines
+            self._progress.advance(consumed / _MB, f"{sum(self._lines.values()):,} lines")

@@ -1,28 +1,24 @@
-"""One dump file to staged runs of rows, its counts and its bad lines; finished once, it is not read again."""
+"""One dump file to staged files of rows, its counts and its bad lines; what is done is not read again."""
 
-import json
-import os
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.files import output_error, read_json, sync, write_json
-from corpus_lonely.ingest.dump import Block, Dump, read_blocks
-from corpus_lonely.ingest.normalize import Drop, Normaliser
-from corpus_lonely.ingest.raw import BadLineError, decode
-from corpus_lonely.ingest.writer import StagingWriter
+from corpus_lonely.errors import InputError
+from corpus_lonely.files import open_private, output_error, read_json, sync, write_json
+from corpus_lonely.ingest.blocks import BlockDone, BlockTask, quarantined, staged_before
+from corpus_lonely.ingest.dump import Dump, Position, read_blocks
+from corpus_lonely.ingest.lines import NOT_COVERED, STAGED, CountKey, in_order
+from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
 
-STAGED = "staged"
-"""The reason in counts of the posts that were not dropped (yet: duplicates show when months merge)."""
-NOT_COVERED = ("bad_json", "not_a_post", "other_subreddit", "outside_dates")
-"""Reasons that are counted for the file alone: what they drop is not what the folder is about."""
 COUNTS = pa.schema(
     [
         pa.field("month", pa.string()),
@@ -33,7 +29,6 @@ COUNTS = pa.schema(
     ]
 )
 _DONE, _COUNTS_FILE, _QUARANTINE_FILE = "done.json", "counts.parquet", "quarantine.jsonl"
-_CountKey = tuple[str | None, str, str, str]
 Advance = Callable[[int, int], None]
 """Told of each block: bytes of the file that it took, lines read so far."""
 
@@ -51,6 +46,8 @@ class Staged:
     """Lines that became rows."""
     dropped: dict[str, int]
     broken: str | None
+    months: dict[str, list[tuple[str, int]]]
+    """For each month its staged files and the row group there, in the order of the dump."""
 
     @property
     def counts(self) -> Path:
@@ -74,134 +71,132 @@ def already_staged(dump: Dump, folder: Path) -> Staged | None:
 def stage(
     dump: Dump,
     folder: Path,
-    normaliser: Normaliser,
-    schema: pa.Schema,
+    blocks: Blocks,
     advance: Advance,
-    *,
-    quarantine_text: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Staged:
-    """Reads one file into `folder`, from its beginning; a break is reported, not raised.
+    """Reads one file into `folder`, from where an interrupted run left off; a break is told, not raised.
 
-    Raises OutputError when the disk is full; then nothing is left of the attempt.
+    stopped: asked before each block; when true, CancelledError is raised.
+
+    Raises OutputError when the disk is full; what is staged by then is kept for the next run.
     """
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with _owners_file(folder / _QUARANTINE_FILE) as quarantine:
-            staging = _Staging(
-                dump, StagingWriter(folder, schema), normaliser, quarantine, quarantine_text
-            )
-            broken = staging.read(advance)
-        return staging.finish(folder, broken)
+        if (folder / _DONE).exists():  # of a broken file that has been repaired
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staging = _Staging(dump, folder, advance)
+        broken = staging.read(blocks, stopped)
+        return staging.finish(broken)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         raise output_error(error, folder) from error
-    except OutputError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _owners_file(path: Path) -> TextIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 class _Staging:
-    """The lines of one file on their way."""
+    """One file on its way."""
 
-    def __init__(
-        self,
-        dump: Dump,
-        writer: StagingWriter,
-        normaliser: Normaliser,
-        quarantine: TextIO,
-        quarantine_text: bool,
-    ) -> None:
-        self._dump, self._writer, self._normaliser = dump, writer, normaliser
-        self._quarantine, self._quarantine_text = quarantine, quarantine_text
-        self._line = self._blank = 0
-        self._counts: Counter[_CountKey] = Counter()
+    def __init__(self, dump: Dump, folder: Path, advance: Advance) -> None:
+        self._dump, self._folder, self._advance = dump, folder, advance
+        self._done: list[BlockDone] = []
+        self._consumed = self._lines = 0
+        self._under_way: deque[tuple[BlockTask, Future[BlockDone]]] = deque()
 
-    def read(self, advance: Advance) -> str | None:
-        """Takes every line; returns how the file breaks off, if it does."""
-        consumed = 0
+    def read(self, blocks: Blocks, stopped: Callable[[], bool]) -> str | None:
+        """Has every line taken; returns how the file breaks off, if it does."""
+        self._take_up()
         broken = None
         try:
-            for block in read_blocks(self._dump.path):
-                self._take(block)
-                advance(block.consumed - consumed, self._line - self._blank)
-                consumed = block.consumed
+            for block in read_blocks(self._dump.path, self._end, STAGED_BYTES):
+                if stopped():
+                    raise CancelledError
+                path = self._folder / f"{block.begin:016d}.parquet"
+                task = BlockTask(path, block.begin, block.end, block.consumed)
+                self._under_way.append((task, blocks.submit(task, block.data)))
+                self._gather(wait=False)
         except InputError as error:
             broken = error.what
-        self._writer.close()
-        advance(self._dump.size - consumed, self._line - self._blank)
+        self._gather(wait=True)
+        self._advance(self._dump.size - self._consumed, self._lines)
         return broken
 
-    def _take(self, block: Block) -> None:
-        # a filter on raw bytes, which spares the decoding of what --subreddit leaves out, has its
-        # place here: all that follows sees one line at a time
-        for line in block.lines():
-            self._line += 1
-            if not line or line.isspace():
-                self._blank += 1
-            else:
-                self._take_line(line)
+    @property
+    def _end(self) -> Position:
+        return self._done[-1].end if self._done else Position()
 
-    def _take_line(self, line: bytes) -> None:
-        try:
-            post = self._normaliser(decode(line))
-        except BadLineError as error:
-            self._counts[None, "", "", "bad_json"] += 1
-            self._set_aside(line, "bad_json", str(error))
-            return
-        if not isinstance(post, Drop):
-            month = self._writer.add(post, self._line)
-            self._counts[month, post.subreddit.lower(), post.kind, STAGED] += 1
-        elif post.reason in NOT_COVERED:
-            self._counts[None, "", "", post.reason] += 1
-        else:
-            self._counts[post.month, post.subreddit.lower(), post.kind, post.reason] += 1
-        if isinstance(post, Drop) and post.reason in ("not_a_post", "bad_date"):
-            self._set_aside(line, post.reason, _WHY[post.reason])
+    def _take_up(self) -> None:
+        """What an interrupted run staged without a gap from the beginning; removes the rest."""
+        for path in sorted(self._folder.glob("*.parquet")):
+            try:
+                done = staged_before(path)
+            except (InputError, KeyError, TypeError):
+                break
+            if done.begin != self._end.plain:
+                break
+            self._note(done)
+        kept = {done.name for done in self._done}
+        for path in self._folder.iterdir():
+            if path.name not in kept:
+                path.unlink()
 
-    def _set_aside(self, line: bytes, reason: str, why: str) -> None:
-        entry: dict[str, Any] = {
-            "file": str(self._dump.path),
-            "line": self._line,
-            "reason": reason,
-            "why": why,
-        }
-        if self._quarantine_text:
-            entry["text"] = line.decode("utf-8", "replace")
-        self._quarantine.write(json.dumps(entry) + "\n")
+    def _gather(self, *, wait: bool) -> None:
+        while self._under_way and (wait or self._under_way[0][1].done()):
+            task, future = self._under_way.popleft()
+            try:
+                self._note(future.result())
+            except BrokenProcessPool as error:
+                raise worker_died(task) from error
 
-    def finish(self, folder: Path, broken: str | None) -> Staged:
-        """Writes the counts, then the mark that the file is done."""
+    def _note(self, done: BlockDone) -> None:
+        self._done.append(done)
+        self._lines += done.lines - done.blank
+        self._advance(done.consumed - self._consumed, self._lines)
+        self._consumed = done.consumed
+
+    def finish(self, broken: str | None) -> Staged:
+        """Writes counts and bad lines, then the mark that the file is done."""
+        counts = self._counts()
         sums: Counter[str] = Counter()
-        for (*_, reason), count in self._counts.items():
+        for (*_, reason), count in counts.items():
             sums[reason] += count
-        pq.write_table(self._covered(), folder / _COUNTS_FILE)
-        for path in folder.iterdir():
-            sync(path)
+        pq.write_table(_covered(counts), self._folder / _COUNTS_FILE)
+        self._write_quarantine()
+        for name in (_COUNTS_FILE, _QUARANTINE_FILE):
+            sync(self._folder / name)
         content: dict[str, Any] = {
             "fingerprint": self._dump.whole_fingerprint() if broken else self._dump.fingerprint,
-            "read": self._line - self._blank,
+            "read": self._lines,
             "staged": sums.pop(STAGED, 0),
             "dropped": dict(sums),
             "broken": broken,
+            "months": self._months(),
         }
-        write_json(folder / _DONE, content)
-        return Staged(self._dump, folder, **content)
+        write_json(self._folder / _DONE, content)
+        return Staged(self._dump, self._folder, **content)
 
-    def _covered(self) -> pa.Table:
-        rows = [(*key, count) for key, count in self._counts.items() if key[3] not in NOT_COVERED]
-        rows.sort(key=lambda row: (row[0] or "", *row[1:]))
-        return pa.Table.from_pylist(
-            [dict(zip(COUNTS.names, row, strict=True)) for row in rows], schema=COUNTS
-        )
+    def _counts(self) -> Counter[CountKey]:
+        counts: Counter[CountKey] = Counter()
+        for done in self._done:
+            for month, subreddit, kind, reason, count in done.counts:
+                counts[month, subreddit, kind, reason] += count
+        return counts
+
+    def _months(self) -> dict[str, list[tuple[str, int]]]:
+        months: dict[str, list[tuple[str, int]]] = {}
+        for done in self._done:
+            for group, month in enumerate(done.months):
+                months.setdefault(month, []).append((done.name, group))
+        return months
+
+    def _write_quarantine(self) -> None:
+        before = 0
+        with open_private(self._folder / _QUARANTINE_FILE, "w") as file:
+            for done in self._done:
+                file.write(quarantined(self._dump.path, before, done))
+                before += done.lines
 
 
-_WHY = {
-    "not_a_post": "neither a submission nor a comment, or without id or subreddit",
-    "bad_date": "created_utc is no time from 2005 to 2099",
-}
+def _covered(counts: Counter[CountKey]) -> pa.Table:
+    rows = [row for row in in_order(counts) if row[3] not in NOT_COVERED]
+    return pa.Table.from_pylist(
+        [dict(zip(COUNTS.names, row, strict=True)) for row in rows], schema=COUNTS
+    )

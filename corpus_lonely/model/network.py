@@ -1,10 +1,11 @@
 """The whole network as a Hugging Face model: encoder, pooling, head, loss; the taxonomy in its config."""
 
-# B posts, T tokens of a post, N tokens of all posts, X encoder hidden, L labels
+# B posts, T tokens of a post, N tokens of all posts, X encoder hidden, L labels, H heads, G groups
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.utils.generic import ModelOutput
 
 from corpus_lonely.model import encoder as encoders
+from corpus_lonely.model import outputs
 from corpus_lonely.model.heads import HDLNHead, MLPHead, Norm, Predictions
-from corpus_lonely.model.losses import equal_weights, group_losses
+from corpus_lonely.model.losses import LOSSES, equal_shares, group_losses
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
 MODEL_TYPE = "corpus-lonely"
@@ -31,12 +33,18 @@ class LonelinessConfig(PretrainedConfig):
     head_dropout: share of the head's units left out in training.
     beta: weight of the local classifiers in the final distribution, 0 to 1. HMCN's is 0.5.
     rejoin: join the encoder's output once more before HDLN's global classifier.
-    loss: `kl`, `cross-entropy` or `hellinger`.
+    output: `softmax`, or a mapping that can give exactly 0: `entmax15` or `sparsemax`.
+    loss: `kl`, `cross-entropy` or `hellinger`; with another output than softmax its Fenchel-Young loss.
     max_tokens: tokens kept per post in training, and so in scoring.
+    cut: what is kept of a longer post: its `head`, or `head-tail`.
     label_means: (L) mean target of each label in training, the baseline that knows no text.
+    temperatures: of each group's probabilities, where they were fitted: p^(1/T), made to sum to 1 again.
+    thresholds: of each group's probabilities, where they were fitted: those below become exactly 0.
+    only: the groups that were learnt, where not all were; what is put out for others means nothing.
     """
 
     model_type = MODEL_TYPE
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["losses"]
 
     def __init__(
         self,
@@ -49,17 +57,25 @@ class LonelinessConfig(PretrainedConfig):
         head_dropout: float = 0.1,
         beta: float = 0.5,
         rejoin: bool = False,
+        output: str = "softmax",
         loss: str = "kl",
         max_tokens: int = 512,
+        cut: Literal["head", "head-tail"] = "head",
         label_means: list[float] | None = None,
+        only: Sequence[str] = (),
+        temperatures: dict[str, float] | None = None,
+        thresholds: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         self.encoder_config = encoder_config or {"model_type": "bert"}
         self.taxonomy = taxonomy or loneliness().to_dict()
         self.head, self.pooling = head, pooling
         self.head_size, self.norm, self.head_dropout = head_size, norm, head_dropout
-        self.beta, self.rejoin, self.loss, self.max_tokens = beta, rejoin, loss, max_tokens
+        self.beta, self.rejoin, self.output, self.loss = beta, rejoin, output, loss
+        self.max_tokens, self.cut = max_tokens, cut
         self.label_means = label_means
+        self.only = list(only)
+        self.temperatures, self.thresholds = temperatures or {}, thresholds or {}
         super().__init__(**kwargs)
 
 
@@ -68,9 +84,11 @@ class LonelinessOutput(ModelOutput):
     """What a forward pass gives."""
 
     loss: Tensor | None = None
-    """Mean over the batch, where labels were given; a scalar."""
+    """Eq. 1 over the batch, where labels were given; a scalar."""
     probabilities: Tensor | None = None
     """(B, L), float32: each group of a row sums to 1."""
+    losses: Tensor | None = None
+    """(H, G): what each head loses in each group that is learnt."""
 
 
 class LonelinessModel(PreTrainedModel):
@@ -92,6 +110,17 @@ class LonelinessModel(PreTrainedModel):
     def taxonomy(self) -> Taxonomy:
         """The label hierarchy that the outputs follow."""
         return Taxonomy.from_dict(self.config.taxonomy)
+
+    @property
+    def encoders(self) -> list[PreTrainedModel]:
+        """The encoder, in a list: an ensemble has several."""
+        return [self.encoder]
+
+    @cached_property
+    def learnt(self) -> dict[str, slice]:
+        """The groups that are learnt, and where each stands among the outputs."""
+        slices = self.taxonomy.slices
+        return {name: slices[name] for name in slices if name in (self.config.only or slices)}
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None
@@ -132,8 +161,28 @@ class LonelinessModel(PreTrainedModel):
         # a head in bfloat16 would round probabilities to two or three digits
         with torch.autocast(pooled_BX.device.type, enabled=False):
             predictions: Predictions = self.head(pooled_BX)
-            loss = None if labels is None else self._loss(labels.float(), predictions)
-        return LonelinessOutput(loss=loss, probabilities=predictions.final_BL)
+            final_BL = self._fitted(predictions.final_BL)
+            if labels is None:
+                return LonelinessOutput(probabilities=final_BL)
+            losses_HG = self._losses(labels.float(), predictions)
+            shares_G = equal_shares(list(self.learnt), self.taxonomy.root.name)
+            loss = (losses_HG @ shares_G.to(losses_HG.device)).mean()
+        return LonelinessOutput(loss, final_BL, losses_HG)
+
+    def _fitted(self, final_BL: Tensor) -> Tensor:
+        """With the temperatures and thresholds that were fitted when training was over, if any."""
+        temperatures, thresholds = self.config.temperatures, self.config.thresholds
+        if not temperatures and not thresholds:
+            return final_BL
+        parts = []
+        for name, part in self.taxonomy.slices.items():
+            shares_BK = final_BL[:, part]
+            if name in temperatures:  # a 0 that is meant stays 0
+                shares_BK = (shares_BK.log() / temperatures[name]).softmax(dim=-1)
+            if name in thresholds:
+                shares_BK = outputs.without_small(shares_BK, thresholds[name])
+            parts.append(shares_BK)
+        return torch.cat(parts, dim=-1)
 
     def _pool_packed(self, hidden_NX: Tensor, bounds_B: Tensor) -> Tensor:
         if self.config.pooling == "cls":
@@ -147,23 +196,22 @@ class LonelinessModel(PreTrainedModel):
         mask_BT1 = mask_BT[:, :, None].to(hidden_BTX.dtype)
         return (hidden_BTX * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1).clamp_min(1)
 
-    def _loss(self, labels_BL: Tensor, predictions: Predictions) -> Tensor:
-        losses = [
-            equal_weights(
-                group_losses(self.config.loss, labels_BL, predicted_BL, self.taxonomy),
-                self.taxonomy,
-            )
-            for predicted_BL in predictions.heads.values()
-        ]
-        return torch.stack(losses).mean()
+    def _losses(self, labels_BL: Tensor, predictions: Predictions) -> Tensor:
+        if self.config.output == "softmax":
+            distance, given = LOSSES[self.config.loss], predictions.heads
+        else:
+            distance, given = outputs.fenchel_young(self.config.output), predictions.scores
+        return torch.stack(
+            [group_losses(distance, labels_BL, one_BL, self.learnt) for one_BL in given.values()]
+        )
 
 
 def _head(config: LonelinessConfig, inputs: int) -> nn.Module:
     taxonomy = Taxonomy.from_dict(config.taxonomy)
-    size, norm, dropout = config.head_size, config.norm, config.head_dropout
+    size, norm, dropout, output = config.head_size, config.norm, config.head_dropout, config.output
     if config.head == "mlp":
-        return MLPHead(inputs, taxonomy, size, norm, dropout)
-    return HDLNHead(inputs, taxonomy, size, norm, dropout, config.beta, config.rejoin)
+        return MLPHead(inputs, taxonomy, size, norm, dropout, output)
+    return HDLNHead(inputs, taxonomy, size, norm, dropout, config.beta, config.rejoin, output)
 
 
 AutoConfig.register(MODEL_TYPE, LonelinessConfig)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from corpus_lonely import tables
 from corpus_lonely.errors import CorpusLonelyError, InputError
-from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.seal import is_whole
+from corpus_lonely.sources import InputFile
 from corpus_lonely.storage import Place
 from corpus_lonely.taxonomy import Taxonomy
 

@@ -25,6 +25,11 @@ class Course:
         self._began = time.monotonic()
         progress.start("Scoring", todo.own_rows, "posts", done=todo.counts.rows)
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether any shard of this run is done; what earlier runs did is no part of it."""
+        return self._landed.rows > 0
+
     def heard(self, index: int, scored: int) -> None:
         """A worker tells how many posts of a shard it has scored."""
         new = scored - self._seen.get(index, 0)

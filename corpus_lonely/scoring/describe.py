@@ -27,9 +27,9 @@ class Description:
     taxonomy: Taxonomy | None
     """None when no part can be read."""
     model: str | None
-    """Path of the model, as it was given to the run; None when the description is lost."""
+    """Absolute path of the model as it was; None when the description is lost."""
     input: str | None
-    """Where the posts were, as it was given to the run."""
+    """Where the posts were: an absolute path or glob, or a URL."""
     versions: dict[str, list[str]]
     """Of each package that decides the scores; more than one where a run went on after an update."""
     devices: list[str]

@@ -66,7 +66,11 @@ class Flights:
             flight.began, flight.worker = time.monotonic(), worker
         return again
 
-    def landed(self, future: Future[Any]) -> Flight | None:
+    def of(self, future: Future[Any]) -> Flight | None:
+        """The flight of a copy; None where the copy is not needed any more."""
+        return self._by_future.get(future)
+
+    def landed(self, future: Future[Any], failed: bool = False) -> Flight | None:
         """The flight that a copy ends, with the copies that are not needed any more.
 
         None where the copy is unknown, or has failed and another is still under way.
@@ -75,12 +79,12 @@ class Flights:
         if flight is None:
             return None
         flight.copies.remove(future)
-        if future.status != "finished" and flight.copies:
+        if failed and flight.copies:
             return None
         for copy in flight.copies:
             del self._by_future[copy]
         del self._by_index[flight.shard.index]
-        if future.status == "finished" and flight.began is not None:
+        if not failed and flight.began is not None:
             self._durations.append(time.monotonic() - flight.began)
         return flight
 

@@ -5,13 +5,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from corpus_lonely.errors import InputError, ScoringError
+from corpus_lonely.errors import InputError, ModelError, ScoringError
 from corpus_lonely.inference.folder import NUMERICS_VERSION, ModelFacts, model_facts
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.course import Course
 from corpus_lonely.scoring.dispatch import Executor, open_executor
-from corpus_lonely.scoring.inputs import find_posts
+from corpus_lonely.scoring.inputs import find_posts, whole_address
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, cut_shards, part_name
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
@@ -23,7 +23,7 @@ __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
 
 _NAMED_FAILURES = 3
 _HOPELESS = 5
-"""When this many shards fail before one succeeds, the rest would fail as well."""
+"""When this many shards fail before one succeeds in a run, the rest would fail as well."""
 
 
 def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> ScoreReport:
@@ -34,6 +34,12 @@ def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> Sc
     """
     output = Output(settings.out)
     model = model_facts(settings.model)
+    if model.only:
+        raise ModelError(
+            f"has learnt {', '.join(model.only)} alone, so most of its scores would mean nothing",
+            where=settings.model,
+            hint="Train one without --only",
+        )
     taken = {*model.taxonomy.score_columns, *SCORE_FACTS}
     posts = find_posts(settings.input, settings.text_column, settings.keep, taken)
     alone = settings.member is None
@@ -140,11 +146,15 @@ class _Job:
         self.progress.finish()
 
     def _hopeless(self, course: Course) -> bool:
-        """Whether the rest would fail alike: none has succeeded, and it is not one file's fault."""
-        if course.counts.rows or self.settings.retry_failed or len(course.failures) < _HOPELESS:
+        """Whether the rest would fail alike: none has succeeded in this run, and it is not one file's fault.
+
+        What had been set aside before says nothing of the rest: it may well fail again.
+        """
+        if course.succeeded:
             return False
-        files = {failure.shard.file.name for failure in course.failures}
-        return len(files) >= min(_HOPELESS, len(self.todo.posts.files))
+        failed = [one.shard for one in course.failures if one.shard.index not in self.todo.aside]
+        files = {shard.file.name for shard in failed}
+        return len(failed) >= _HOPELESS and len(files) >= min(_HOPELESS, len(self.todo.posts.files))
 
     def end(self, counts: Counts) -> int:
         """Writes the totals once all parts stand; returns how many do.
@@ -187,8 +197,8 @@ class _Job:
     def _description(self, run: Run) -> dict[str, Any]:
         content = {
             "kind": "scores",
-            "input": self.settings.input,
-            "model": str(self.settings.model),
+            "input": whole_address(self.settings.input),
+            "model": str(self.settings.model.absolute()),
             "rows": self.todo.posts.rows,
             "shards": self.todo.parts,
             "run": run.to_dict(),

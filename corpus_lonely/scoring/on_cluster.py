@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
-from distributed import Future, KilledWorker, as_completed, get_worker
+from distributed import Future, KilledWorker, get_worker
 
 from corpus_lonely.cluster import MAX_DEATHS, Cluster
 from corpus_lonely.errors import CorpusLonelyError, ScoringError
+from corpus_lonely.scoring.crew import POLL_S, Crew, lost
 from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import (
@@ -29,8 +30,6 @@ from corpus_lonely.scoring.worker import (
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
-_POLL_S = 1.0
-_LOST_AFTER_S = 30.0
 _LAST_WORDS_S = 0.5
 """A worker that ends itself waits so long, for what it says to be sent."""
 
@@ -46,8 +45,7 @@ class OnCluster:
         self._cluster, self._client, self._note = cluster, cluster.client, note
         self._run = uuid.uuid4().hex[:8]  # another run on the same scheduler has other keys
         self._inbox: queue.Queue[Any] = queue.Queue()
-        self._alive: set[str] = set()
-        self._looked = self._answered = 0.0
+        self._crew = Crew(cluster, note)
         self._submitted = self._retries = 0
         self._loading: list[Future[Any]] = []
         self._flights = Flights()
@@ -55,17 +53,16 @@ class OnCluster:
 
     def prepare(self, task: Task) -> Ready:
         """See `Executor.prepare`. All workers load at once; the first to be ready is enough."""
-        self._look()
+        self._crew.look()
+        # the last may just have left: then the next to come loads
+        wanted = max(1, len(self._crew.alive))
         # not bound to a worker's address: one that dies comes back under another, and Dask would wait
         # for the old one forever
-        wanted = max(
-            1, len(self._alive)
-        )  # the last may just have left: then the next to come loads
         self._loading = [self._client.submit(prepare, task, pure=False) for _ in range(wanted)]
         with self._asking():
-            first = next(as_completed(self._loading, loop=self._client.loop))
+            first = self._first(self._loading)
             if first.status not in ("finished", "error"):
-                raise _lost(self._cluster.address)
+                raise lost(self._cluster.address)
             if first.status == "error":
                 raise ScoringError(
                     f"a worker could not load the model ({type(first.exception()).__name__})",
@@ -73,6 +70,17 @@ class OnCluster:
                     hint="It may be short of memory, or lack this package: see its log",
                 )
             return _told(first.result())
+
+    def _first(self, futures: list[Future[Any]]) -> Future[Any]:
+        """The one that ends first; meanwhile a user hears of workers that stay away."""
+        ended: queue.Queue[Future[Any]] = queue.Queue()
+        for future in futures:
+            future.add_done_callback(ended.put)
+        while True:
+            try:
+                return ended.get(timeout=POLL_S)
+            except queue.Empty:
+                self._crew.look()
 
     def score(self, shards: Iterable[Shard], task: Task, heard: Heard) -> Generator[Outcome]:
         """See `Executor.score`."""
@@ -95,7 +103,7 @@ class OnCluster:
     ) -> Iterator[Outcome]:
         waiting = iter(shards)
         while True:
-            self._look()
+            self._crew.look()
             wanted = room() - len(self._flights)
             for shard in islice(waiting, max(0, wanted)):
                 self._send(shard, task)
@@ -105,21 +113,20 @@ class OnCluster:
             if wanted > 0 and room == self._room:
                 self._start_twice(task)
             try:
-                message = self._inbox.get(timeout=_POLL_S)
+                message = self._inbox.get(timeout=POLL_S)
             except queue.Empty:
                 continue
             if not isinstance(message, Future):
                 self._hear(message, heard)
-            elif flight := self._flights.landed(message):
-                self._cancel(flight.copies)
-                yield self._outcome(message, flight)
+            elif outcome := self._end(message):
+                yield outcome
                 message.release()
 
     def _start_twice(self, task: Task) -> None:
         """Nothing is left to hand out: what idle workers can do is overtake a slow one."""
         for flight in self._flights.slow():
-            others = self._alive - {flight.worker}
-            if not others or len(self._flights.futures()) >= len(self._alive):
+            others = self._crew.alive - {flight.worker}
+            if not others or len(self._flights.futures()) >= len(self._crew.alive):
                 return
             self._send(flight.shard, task, workers=sorted(others), allow_other_workers=True)
 
@@ -146,14 +153,14 @@ class OnCluster:
 
     def workers(self) -> int:
         """See `Executor.workers`."""
-        return len(self._alive)
+        return len(self._crew.alive)
 
     def retries(self) -> int:
         """See `Executor.retries`."""
         return self._retries
 
     def _room(self) -> int:
-        return _OUTSTANDING_PER_WORKER * max(1, len(self._alive))
+        return _OUTSTANDING_PER_WORKER * max(1, len(self._crew.alive))
 
     def _send(self, shard: Shard, task: Task, **where: Any) -> None:
         self._submitted += 1  # a key is used once, also for a shard that is tried again
@@ -164,6 +171,20 @@ class OnCluster:
         future.add_done_callback(self._inbox.put)
         self._flights.add(shard, future)
 
+    def _end(self, future: Future[Any]) -> Outcome | None:
+        """What a copy makes of its shard; None where it failed and another may still succeed."""
+        flight = self._flights.of(future)
+        if flight is None:
+            return None
+        outcome = None
+        if future.status == "finished" or len(flight.copies) == 1:
+            outcome = self._outcome(future, flight)
+        failed = outcome is None or (isinstance(outcome, ShardFailure) and not outcome.fatal)
+        if self._flights.landed(future, failed):
+            self._cancel(flight.copies)
+            return outcome
+        return None
+
     def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
         shard = flight.shard
         with self._asking():
@@ -171,7 +192,7 @@ class OnCluster:
                 outcome: Outcome = future.result()
                 return outcome
             if future.status != "error":
-                raise _lost(self._cluster.address)
+                raise lost(self._cluster.address)
             error = future.exception()
             several = max(self._client.nthreads().values(), default=1) > 1
         if not isinstance(error, KilledWorker):
@@ -190,28 +211,7 @@ class OnCluster:
         try:
             yield
         except (OSError, CancelledError) as error:
-            raise _lost(self._cluster.address) from error
-
-    def _look(self) -> None:
-        """Sees now and then who is alive; ScoringError when the scheduler is gone."""
-        now = time.monotonic()
-        if now - self._looked < _POLL_S:
-            return
-        self._looked = now
-        try:
-            alive = self._cluster.workers()
-        except OSError:
-            alive = None
-        if alive is None or not self._cluster.alive():
-            if now - self._answered > _LOST_AFTER_S:
-                raise _lost(self._cluster.address)
-            return
-        self._answered = now
-        if dead := self._alive - alive:
-            self._note(
-                f"{len(dead)} of {len(self._alive)} workers died; their shards are handed out again"
-            )
-        self._alive = alive
+            raise lost(self._cluster.address) from error
 
 
 def _on_worker(shard: Shard, task: Task, topic: str) -> Outcome:
@@ -237,11 +237,3 @@ def _told(ready: Ready | CorpusLonelyError) -> Ready:
     if isinstance(ready, CorpusLonelyError):
         raise ready
     return ready
-
-
-def _lost(where: str) -> ScoringError:
-    return ScoringError(
-        "the scheduler is gone",
-        where=where,
-        hint="What is done is kept: run the same command again to go on",
-    )

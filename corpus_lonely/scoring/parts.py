@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -180,9 +179,7 @@ class Output:
         if isinstance(part, RemotePath):
             part.write_bytes(content)
             return
-        # hosts may share this folder, and process ids are unique on one host only
-        staging = self.staging / socket.gethostname() if self.staging else None
-        with atomic_path(part, staging) as temporary:
+        with atomic_path(part, self.staging) as temporary:
             temporary.write_bytes(content)
 
     def claim(self, content: dict[str, Any]) -> Run:

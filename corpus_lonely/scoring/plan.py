@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from corpus_lonely.scoring.inputs import InputFile, Posts
+from corpus_lonely.scoring.inputs import Posts
+from corpus_lonely.sources import InputFile
 
 CPU_SHARD_ROWS = 4096
 """Minutes of a BERT-base on one core: what a kill loses at most, and a window long enough for

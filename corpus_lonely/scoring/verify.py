@@ -19,9 +19,10 @@ from corpus_lonely.errors import InputError, ModelError, ScoringError
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.describe import Inspection
-from corpus_lonely.scoring.inputs import Posts, find_posts, open_binary
+from corpus_lonely.scoring.inputs import Posts, find_posts
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards
 from corpus_lonely.scoring.reading import read_rows, read_texts
+from corpus_lonely.sources import open_binary
 from corpus_lonely.storage import Place
 from corpus_lonely.tables import PASSED_THROUGH, SCORE_FACTS
 

@@ -70,7 +70,7 @@ class ShardResult:
     counts: Counts
     seconds: float
     halvings: int = 0
-    """How often memory ran out, so that the batches were made smaller."""
+    """How often memory ran out on its worker, so that the batches were made smaller; each is told once."""
     batch_tokens: int = 0
     """Padded tokens in a batch after that."""
 
@@ -167,14 +167,13 @@ def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
         engine = _ready_engine(task)
     verify_unchanged(shard.file)
     rows = read_rows(shard, [task.run.text_column, *task.run.carried])
-    halved = engine.halvings
     scores = engine.score(read_texts(rows.column(task.run.text_column)), _throttled(told))
     counts = _count(scores)
     told(shard.rows)
     if not output.standing(task.run, shard):  # it may have been given to another as well
         _write(shard, task, rows, scores, counts, engine.settings.device)
     seconds = time.perf_counter() - began
-    return ShardResult(shard, counts, seconds, engine.halvings - halved, engine.batch_tokens)
+    return ShardResult(shard, counts, seconds, engine.new_halvings(), engine.batch_tokens)
 
 
 def _write(

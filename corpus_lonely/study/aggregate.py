@@ -1,4 +1,4 @@
-"""Sums and means of scores by month, period and author, in Polars: lazy, so that memory stays bounded.
+"""Which rows of scores count, and sums of them by month, period and author, in Polars.
 
 Two shares of a label, and every table names which is meant:
   share_of_lonely  sum(P(lonely) * P(label | lonely)) / sum(P(lonely)): its share among lonely posts,
@@ -10,7 +10,7 @@ and two of loneliness itself:
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
@@ -22,6 +22,13 @@ BEFORE, AFTER = "before", "after"
 DIGITS = 9
 """Decimals kept in tables: sums of floats differ beyond them from run to run."""
 
+MOST_CLUSTERS = 20_000
+"""Up to so many authors each is a cluster of their own."""
+DEALT_CLUSTERS = 4_096
+"""More authors are dealt at random into so many clusters, which bounds memory: sums over random groups of
+independent authors are independent too (the random groups of Wolter 2007, chapter 2)."""
+
+CLUSTER_CELLS = ("month", "period", "inside")
 _POSTS, _ABOVE = "posts", "above"
 
 
@@ -71,16 +78,28 @@ class Selection:
     """From this P(lonely) on a post counts as lonely in `share_at_threshold`."""
     suppressed: tuple[tuple[str, str], ...] = ()
     """Months (`YYYY-MM`), each with its period, that are left out."""
+    pre: int | None = None
+    """Months before the cut that are compared; all when None. Other rows serve trend and season alone."""
+    post: int | None = None
+    """Months from the cut on that are compared; all when None."""
+    dealt: bool = False
+    """Whether authors are dealt into `DEALT_CLUSTERS`, for there are too many to keep apart."""
+    stratum: str | None = None
+    """The column (`subreddit` or `kind`) that splits sums further; none when None."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Columns with the value that rows must have; several values of one column are alternatives."""
 
 
 def counted_rows(frame: pl.LazyFrame, selection: Selection) -> pl.LazyFrame:
     """Rows by `kind` and `reason`: `kept`, or why a row is dropped; read = kept + dropped."""
-    kind = pl.col("kind").cast(pl.String) if _has(frame, "kind") else pl.lit("unknown")
-    return (
-        frame.group_by(kind.alias("kind"), _reason(frame, selection).alias("reason"))
-        .agg(pl.len().cast(pl.Int64).alias("rows"))
-        .sort("kind", "reason", nulls_last=True)
-    )
+    return frame.group_by(
+        _kind(frame).alias("kind"), _reason(frame, selection).alias("reason")
+    ).agg(pl.len().cast(pl.Int64).alias("rows"))
+
+
+def _kind(frame: pl.LazyFrame) -> pl.Expr:
+    kind = pl.col("kind").cast(pl.String) if _has(frame, "kind") else pl.lit(None, pl.String)
+    return kind.fill_null("unknown")
 
 
 def _has(frame: pl.LazyFrame, column: str) -> bool:
@@ -98,6 +117,8 @@ def _reason(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     return (
         pl.when(~asked)
         .then(pl.lit("other_kind"))
+        .when(~_is_wanted(selection))
+        .then(pl.lit("filtered"))
         .when(pl.col("status").ne_missing("ok"))
         .then(pl.col("status").cast(pl.String).fill_null("no_status"))
         .when(pl.col("created_at").is_null())
@@ -110,26 +131,40 @@ def _reason(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     )
 
 
+def _is_wanted(selection: Selection) -> pl.Expr:
+    """Values are compared as text, and as nobody remembers how a subreddit is spelled, without case."""
+    wanted = pl.lit(True)
+    for column in dict.fromkeys(name for name, _ in selection.where):
+        values = [value.lower() for name, value in selection.where if name == column]
+        found = pl.col(column).cast(pl.String).str.to_lowercase().is_in(values)
+        wanted &= found.fill_null(False)
+    return wanted
+
+
 def _is_suppressed(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     if not selection.suppressed:
         return pl.lit(False)
-    created = _moment(frame)
+    created = moment(frame)
     return pl.any_horizontal(
-        (_period(created, selection) == side)
+        (period_of(created, selection) == side)
         & created.dt.strftime("%Y-%m").is_in([m for m, p in selection.suppressed if p == side])
         for side in (BEFORE, AFTER)
     )
 
 
-def usable(frame: pl.LazyFrame, selection: Selection, where: str) -> pl.LazyFrame:
-    """The rows that are kept, ready for sums: `created_at`, `month`, `period`, `author`, `sum_columns`.
+def usable(
+    frame: pl.LazyFrame, selection: Selection, where: str, carried: tuple[str, ...] = ()
+) -> pl.LazyFrame:
+    """The rows that are kept, ready for sums: `created_at`, `month`, `period`, `inside`, `author`,
+    `who` (the author as a number), `kind`, `cluster`, `stratum`, `sum_columns`, and columns to be
+    carried where there are any. `inside` tells whether the row is in the windows compared.
 
     Raises InputError when a column that is needed is missing, SettingsError for a kind unknown.
     """
-    _check(frame, selection, where)
+    check(frame, selection, where)
     weight = pl.col(selection.taxonomy.root.name).cast(pl.Float64)
-    created = _moment(frame)
-    author = pl.col("author") if _has(frame, "author") else pl.lit(None)
+    created = moment(frame)
+    author = (pl.col("author") if _has(frame, "author") else pl.lit(None)).cast(pl.String)
     labels = [
         (weight * pl.col(column).cast(pl.Float64)).alias(column)
         for column in selection.taxonomy.score_columns[1:]
@@ -137,20 +172,37 @@ def usable(frame: pl.LazyFrame, selection: Selection, where: str) -> pl.LazyFram
     return frame.filter(_reason(frame, selection) == "kept").select(
         created.alias("created_at"),
         created.dt.truncate("1mo").alias("month"),
-        _period(created, selection).alias("period"),
-        author.cast(pl.String).alias("author"),
+        period_of(created, selection).alias("period"),
+        _inside(created, selection).alias("inside"),
+        author.alias("author"),
+        author.hash(seed=0).alias("who"),
+        _kind(frame).alias("kind"),
+        _cluster(frame, author, selection).alias("cluster"),
+        _stratum(selection).alias("stratum"),
         pl.lit(1, pl.Int64).alias(_POSTS),
         (weight >= selection.threshold).cast(pl.Int64).alias(_ABOVE),
         weight.alias(selection.taxonomy.root.name),
         *labels,
+        *(pl.col(name) for name in carried if _has(frame, name)),
     )
 
 
-def _check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
+def columns_read(frame: pl.LazyFrame, selection: Selection) -> list[str]:
+    """The columns that sums are made of, of those that the frame has."""
+    names = {"created_at", "status", "kind", "author", "post_id", *selection.taxonomy.score_columns}
+    names |= {name for name, _ in selection.where}
+    names |= set() if selection.stratum is None else {selection.stratum}
+    return [name for name in frame.collect_schema().names() if name in names]
+
+
+def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
+    """Raises InputError when a column that is needed is missing, SettingsError for a kind unknown."""
     if selection.kind not in KINDS:
         raise SettingsError(f"--kind must be one of {', '.join(KINDS)}, got {selection.kind!r}")
     needed = ["created_at", "status", *selection.taxonomy.score_columns]
     needed += ["kind"] if selection.kind != "both" else []
+    needed += [selection.stratum] if selection.stratum else []
+    needed += [name for name, _ in selection.where]
     names = frame.collect_schema().names()
     missing = [name for name in needed if name not in names]
     if missing:
@@ -164,12 +216,43 @@ def _check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
         raise InputError(f"column 'created_at' is of type {found}, not a timestamp", where=where)
 
 
-def _period(created: pl.Expr, selection: Selection) -> pl.Expr:
-    begins = datetime(selection.cut.year, selection.cut.month, selection.cut.day, tzinfo=UTC)
-    return pl.when(created < begins).then(pl.lit(BEFORE)).otherwise(pl.lit(AFTER))
+def period_of(created: pl.Expr, selection: Selection) -> pl.Expr:
+    """`before` or `after` the cut."""
+    return pl.when(created < _begins(selection)).then(pl.lit(BEFORE)).otherwise(pl.lit(AFTER))
 
 
-def _moment(frame: pl.LazyFrame) -> pl.Expr:
+def _begins(selection: Selection) -> pl.Expr:
+    """The first moment after the cut."""
+    return pl.lit(datetime.combine(selection.cut, time(), UTC))
+
+
+def _inside(created: pl.Expr, selection: Selection) -> pl.Expr:
+    begins, inside = _begins(selection), pl.lit(True)
+    if selection.pre is not None:
+        inside &= created >= begins.dt.offset_by(f"-{selection.pre}mo")
+    if selection.post is not None:
+        inside &= created < begins.dt.offset_by(f"{selection.post}mo")
+    return inside
+
+
+def _cluster(frame: pl.LazyFrame, author: pl.Expr, selection: Selection) -> pl.Expr:
+    """The author, or the post itself where none is known, marked so that it is nobody's name."""
+    alone = (
+        pl.col("post_id")
+        if _has(frame, "post_id")
+        else pl.struct("created_at", selection.taxonomy.root.name).hash()
+    )
+    key = pl.coalesce(author, pl.lit("\0") + alone.cast(pl.String))
+    return (key.hash(seed=0) % DEALT_CLUSTERS).cast(pl.UInt16) if selection.dealt else key
+
+
+def _stratum(selection: Selection) -> pl.Expr:
+    if selection.stratum is None:
+        return pl.lit("")
+    return pl.col(selection.stratum).cast(pl.String).str.to_lowercase().fill_null("unknown")
+
+
+def moment(frame: pl.LazyFrame) -> pl.Expr:
     """`created_at` in UTC; a moment without a zone is taken for UTC."""
     column = pl.col("created_at")
     if getattr(frame.collect_schema()["created_at"], "time_zone", None) is None:
@@ -178,34 +261,50 @@ def _moment(frame: pl.LazyFrame) -> pl.Expr:
 
 
 def monthly_sums(rows: pl.LazyFrame, taxonomy: Taxonomy) -> pl.LazyFrame:
-    """Sums by month and period, with the `first` and `last` moment.
+    """Sums by month and period, with posts `without_author`, the `first` and the `last` moment.
 
     The month that holds the cut has a row for each side of it.
     """
+    return rows.group_by("month", "period", maintain_order=True).agg(
+        *(pl.col(name).sum() for name in sum_columns(taxonomy)),
+        pl.col("author").is_null().sum().cast(pl.Int64).alias("without_author"),
+        pl.col("created_at").min().alias("first"),
+        pl.col("created_at").max().alias("last"),
+    )
+
+
+def period_counts(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Posts and posts without an author, by `period` and `inside`."""
+    return rows.group_by("period", "inside", maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("posts"),
+        pl.col("author").is_null().sum().cast(pl.Int64).alias("without_author"),
+    )
+
+
+def cluster_sums(
+    rows: pl.LazyFrame, taxonomy: Taxonomy, by: tuple[str, ...] = CLUSTER_CELLS
+) -> pl.LazyFrame:
+    """Sums by cluster and `by`; a post without an author is a cluster."""
+    return rows.group_by("cluster", *by, maintain_order=True).agg(
+        pl.col(name).sum() for name in sum_columns(taxonomy)
+    )
+
+
+def named_months(sums: pl.DataFrame) -> pl.DataFrame:
+    """With `month` as `YYYY-MM`."""
+    return sums.with_columns(pl.col("month").dt.strftime("%Y-%m"))
+
+
+def author_sums(rows: pl.LazyFrame, taxonomy: Taxonomy, share: float = 1.0) -> pl.LazyFrame:
+    """Sums by known author and period, inside the windows; of a random `share` of the authors."""
+    chosen = pl.col("author").is_not_null() & pl.col("inside")
+    if share < 1:
+        chosen &= pl.col("author").hash(seed=1) % 1_000_000 < round(share * 1_000_000)
     return (
-        rows.group_by("month", "period")
-        .agg(
-            *(pl.col(name).sum() for name in sum_columns(taxonomy)),
-            pl.col("author").drop_nulls().n_unique().cast(pl.Int64).alias("authors"),
-            pl.col("created_at").min().alias("first"),
-            pl.col("created_at").max().alias("last"),
-        )
-        .sort("month", pl.col("period") == AFTER)
-        .with_columns(pl.col("month").dt.strftime("%Y-%m"))
+        rows.filter(chosen)
+        .group_by("author", "period", maintain_order=True)
+        .agg(pl.col(name).sum() for name in sum_columns(taxonomy))
     )
-
-
-def author_sums(rows: pl.LazyFrame, taxonomy: Taxonomy) -> pl.LazyFrame:
-    """Sums by author and period; a post without an author is a row of its own, `author` null."""
-    columns = sum_columns(taxonomy)
-    known = (
-        rows.filter(pl.col("author").is_not_null())
-        .group_by("author", "period")
-        .agg(pl.col(name).sum() for name in columns)
-    )
-    unknown = rows.filter(pl.col("author").is_null()).select("author", "period", *columns)
-    # sorted, so that the same draws fall on the same authors in every run
-    return pl.concat([known.sort("author", "period"), unknown.sort("period", *columns)])
 
 
 def tidy(sums: pl.DataFrame, keys: list[str], taxonomy: Taxonomy) -> pl.DataFrame:

@@ -1,12 +1,40 @@
-"""The two tables of a study: month by month, and before against after with intervals."""
+"""The tables of a study: month by month, before against after, and every estimator beside every other."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import polars as pl
 
-from corpus_lonely.study import aggregate, inference
-from corpus_lonely.study.aggregate import AFTER, BEFORE
+from corpus_lonely.study import aggregate, interrupted, panel, series, twoway
+from corpus_lonely.study.aggregate import AFTER, BEFORE, DIGITS, Estimand
+from corpus_lonely.study.inference import (
+    Cells,
+    Estimate,
+    Floats,
+    estimate,
+    false_discovery,
+    ratios,
+)
+from corpus_lonely.study.series import Placebo, Series
 from corpus_lonely.taxonomy import Taxonomy
 
 _NAMES = ("group", "label", "measure")
+_FEWEST_PANEL = 30
+"""Authors; with fewer a bootstrap over them is no guide."""
+
+ESTIMATORS = {
+    "difference": "after less before, all posts in the windows; authors resampled",
+    "ratio": "after over before; authors resampled; its p is of a ratio of 1",
+    "authors_and_months": "as difference; authors and blocks of three months both cluster, Satterthwaite's t",
+    "blocks_of_time": "mean of months after less mean before; blocks of three months as units, Welch's t",
+    "placebo_dates": "jump at the cut; p is its rank among jumps at earlier dates; no interval",
+    "seasonal": "difference less that of the same months of earlier years; months as units, Welch's t",
+    "its_level": "interrupted time series: change of level at the cut",
+    "its_slope": "interrupted time series: change of slope, a month",
+    "one_post_an_author": "as difference, each author counting as one post a period, whatever they wrote",
+    "within_author": "the same, of authors alone who posted before and after",
+    "standardised": "as difference, with the mix of strata held at that of before",
+}
 
 
 def with_suppressed(months: pl.DataFrame, min_authors: int) -> pl.DataFrame:
@@ -30,38 +58,219 @@ def monthly_table(months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def periods_table(
-    authors: pl.DataFrame, taxonomy: Taxonomy, replicates: int, seed: int
-) -> pl.DataFrame:
-    """See `periods.csv`: before, after, difference with its interval, ratio, posts, authors.
+def in_window(period: str) -> pl.Expr:
+    """The cells of one period that are compared."""
+    return (pl.col("period") == period) & pl.col("inside")
 
-    authors: `aggregate.author_sums` without suppressed months, or subtraction would uncover them.
+
+def periods_table(cells: Cells, counts: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
+    """See `periods.csv`: before, after, difference and ratio with intervals, p, q, posts, authors.
+
+    cells: without suppressed months, or subtraction would uncover them.
+    counts: `aggregate.period_counts`.
     """
-    columns, asked = aggregate.sum_columns(taxonomy), aggregate.estimands(taxonomy)
-    sums = authors.group_by("period").agg(
-        *(pl.col(name).sum() for name in columns),
-        pl.col("author").count().cast(pl.Int64).alias("authors"),
-    )
-    values = aggregate.tidy(sums, ["period"], taxonomy)
-    sides = {
-        side: values.filter(pl.col("period") == side).select(
-            *_NAMES,
-            pl.col("value").alias(side),
-            pl.col("posts").alias(f"posts_{side}"),
-            pl.col("authors").alias(f"authors_{side}"),
-        )
+    asked = aggregate.estimands(taxonomy)
+    sides = _sides(cells, asked)
+    difference, ratio = both_estimates(*sides)
+    columns = {
+        "before": sides[0], "after": sides[1],
+        "difference": difference.value, "difference_low": difference.low,
+        "difference_high": difference.high,
+        "ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high,
+        "p": difference.p, "q": adjusted(difference.p, asked),
+    }  # fmt: skip
+    table = _names(asked).with_columns(_numbers(columns))
+    told = {
+        f"{what}_{side}": pl.lit(_count(counts, what, side))
+        for what in ("posts", "authors")
         for side in (BEFORE, AFTER)
     }
-    clusters = inference.clusters_of(authors, taxonomy)
-    low, high = inference.difference_intervals(clusters, asked, columns, replicates, seed)
-    joined = sides[BEFORE].join(sides[AFTER], on=_NAMES, how="left", maintain_order="left")
-    ends = [pl.Series("difference_low", low), pl.Series("difference_high", high)]
-    before, after = pl.col("before"), pl.col("after")
-    return joined.with_columns(
-        *(end.fill_nan(None).round(aggregate.DIGITS) for end in ends),
-        (after - before).round(aggregate.DIGITS).alias("difference"),
-        pl.when(before > 0).then(after / before).round(aggregate.DIGITS).alias("ratio"),
-    ).select(
-        *_NAMES, "before", "after", "difference", "difference_low", "difference_high", "ratio",
-        "posts_before", "posts_after", "authors_before", "authors_after",
-    )  # fmt: skip
+    return table.with_columns(**told)
+
+
+def _count(counts: pl.DataFrame, what: str, side: str) -> int:
+    return int(counts.filter(in_window(side))[what].sum())
+
+
+def _names(asked: list[Estimand]) -> pl.DataFrame:
+    return pl.DataFrame([(e.group, e.label, e.measure) for e in asked], _NAMES, orient="row")
+
+
+def _numbers(columns: dict[str, Floats]) -> list[pl.Series]:
+    """As tables hold them: rounded, and null where there is no number."""
+    return [
+        pl.Series(name, np.asarray(values, dtype=float)).fill_nan(None).round(DIGITS)
+        for name, values in columns.items()
+    ]
+
+
+def _sides(
+    cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Before and after, of all cells in the windows or of some: values [E], then draws [R, E]."""
+    every = pl.lit(True) if rows is None else rows
+    sides = [cells.chosen(in_window(side) & every) for side in (BEFORE, AFTER)]
+    (before, after), (before_R, after_R) = (
+        (ratios(one, cells.columns, asked) for one in both) for both in zip(*sides, strict=True)
+    )
+    return before, after, before_R, after_R
+
+
+def both_estimates(
+    before_E: Floats, after_E: Floats, before_RE: Floats, after_RE: Floats
+) -> tuple[Estimate, Estimate]:
+    """Difference and ratio; a ratio over nothing is NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(before_E > 0, after_E / before_E, np.nan)
+        ratio_RE = after_RE / before_RE
+    return (
+        estimate(after_E - before_E, after_RE - before_RE),
+        estimate(ratio, ratio_RE, null=1.0),
+    )
+
+
+def adjusted(p_E: Floats, asked: list[Estimand]) -> Floats:
+    """Benjamini and Hochberg over the labels of each measure; loneliness itself is not among them."""
+    q_E = p_E.copy()
+    for measure in dict.fromkeys(e.measure for e in asked):
+        rows = [row for row, e in enumerate(asked) if e.measure == measure]
+        q_E[rows] = false_discovery(p_E[rows])
+    return q_E
+
+
+def estimates_table(
+    cells: Cells,
+    sums: pl.DataFrame,
+    course: Series,
+    authors: pl.DataFrame,
+    taxonomy: Taxonomy,
+    *,
+    windows: tuple[int | None, int | None],
+    replicates: int,
+    seed: int,
+    strata: Cells | None = None,
+) -> tuple[pl.DataFrame, Placebo | None]:
+    """See `estimates.csv`: one row an estimator and estimand; and the jumps at placebo dates."""
+    asked = aggregate.estimands(taxonomy)
+    difference, ratio = both_estimates(*_sides(cells, asked))
+    placebo = series.placebo_dates(course)
+    found: list[tuple[str, Estimate, str]] = [
+        ("difference", difference, ""),
+        ("ratio", ratio, ""),
+        ("authors_and_months", twoway.difference(sums, cells.columns, asked), "blocks of 3 months"),
+        ("blocks_of_time", series.blocks_of_time(course, *windows), "blocks of 3 months"),
+    ]
+    if placebo is not None:
+        found.append(("placebo_dates", *_placebo_row(placebo)))
+    seasonal = series.seasonal(course)
+    if seasonal is not None:
+        told, span, years = seasonal
+        found.append(("seasonal", told, f"{span} months a side, {years} earlier year(s)"))
+    found += _interrupted(course)
+    found += _by_author(authors, taxonomy, replicates, seed)
+    if strata is not None:
+        found.append(("standardised", panel.standardised(strata, asked), "mix of before"))
+    return pl.concat(_rows(name, told, note, asked) for name, told, note in found), placebo
+
+
+def _placebo_row(placebo: Placebo) -> tuple[Estimate, str]:
+    unknown = np.full(placebo.jump_E.shape, np.nan)
+    note = (
+        f"{placebo.span} months a side, {len(placebo.months)} placebo dates, "
+        f"smallest possible p {placebo.smallest_p:.3f}"
+    )
+    return Estimate(placebo.jump_E, unknown, unknown, placebo.p_E), note
+
+
+def _interrupted(course: Series) -> Iterator[tuple[str, Estimate, str]]:
+    if course.cut >= len(course.months):
+        return
+    columns = course.values_ME.shape[1]
+    held = np.full((4, 2, columns), np.nan)
+    method = ""
+    for column, known in series.whole(course):
+        fit = interrupted.change(
+            course.times_M[known], course.values_ME[known, column], course.times_M[course.cut]
+        )
+        if fit is not None:
+            held[:, :, column] = fit.value, fit.low, fit.high, fit.p
+            method = fit.method
+    if method:
+        for place, name in enumerate(("its_level", "its_slope")):
+            yield name, Estimate(*held[:, place]), f"{method}, {len(course.months)} months"
+
+
+def _by_author(
+    authors: pl.DataFrame, taxonomy: Taxonomy, replicates: int, seed: int
+) -> Iterator[tuple[str, Estimate, str]]:
+    for name, both in (("one_post_an_author", False), ("within_author", True)):
+        clusters = panel.equal_authors(authors, taxonomy, both=both)
+        if len(clusters) >= _FEWEST_PANEL:
+            yield (
+                name,
+                panel.equal_difference(clusters, taxonomy, replicates, seed),
+                f"{len(clusters):,} authors",
+            )
+
+
+def _rows(name: str, told: Estimate, note: str, asked: list[Estimand]) -> pl.DataFrame:
+    columns = {"estimate": told.value, "low": told.low, "high": told.high, "p": told.p,
+               "q": adjusted(told.p, asked)}  # fmt: skip
+    return _names(asked).with_columns(
+        pl.lit(name).alias("estimator"),
+        *_numbers(columns),
+        pl.lit(note).alias("note"),
+    )
+
+
+def kinds_table(sums: pl.DataFrame, cells: Cells, taxonomy: Taxonomy, fewest: int) -> pl.DataFrame:
+    """See `kinds.csv`: before, after and difference of each kind of post by itself; authors resampled.
+
+    sums: `aggregate.cluster_sums` by kind, of which cells are made. Empty where a kind has fewer than
+    `fewest` clusters in a period: subtraction would uncover it, were the others shown.
+    """
+    asked, inside = aggregate.estimands(taxonomy), sums.filter("inside")
+    people = inside.group_by("kind", "period").agg(pl.col("cluster").n_unique())
+    kinds = sums["kind"].unique().sort().to_list()
+    if len(people) < 2 * len(kinds) or (people["cluster"] < fewest).any():
+        kinds = []
+    parts = []
+    for kind in kinds:
+        before, after, before_R, after_R = _sides(cells, asked, pl.col("kind") == kind)
+        told = estimate(after - before, after_R - before_R)
+        own = inside.filter(pl.col("kind") == kind)
+        columns = {"before": before, "after": after, "difference": told.value, "low": told.low,
+                   "high": told.high, "p": told.p, "q": adjusted(told.p, asked)}  # fmt: skip
+        parts.append(
+            _names(asked).with_columns(
+                pl.lit(kind).alias("kind"),
+                *_numbers(columns),
+                *(
+                    pl.lit(_count(own, "posts", side)).alias(f"posts_{side}")
+                    for side in (BEFORE, AFTER)
+                ),
+            )
+        )
+    return pl.concat(parts) if parts else pl.DataFrame()
+
+
+def events_table(cells: Cells, months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
+    """See `events.csv`: each month less the mean of the period before, with its interval.
+
+    Pointwise intervals that resample authors; months without a shown row are left out.
+    """
+    asked = aggregate.estimands(taxonomy)
+    base, base_R = cells.chosen(in_window(BEFORE))
+    base_E, base_RE = (ratios(x, cells.columns, asked) for x in (base, base_R))
+    parts = []
+    for month, period in months.filter(~pl.col("suppressed")).select("month", "period").iter_rows():
+        here = (pl.col("month") == month) & (pl.col("period") == period)
+        totals, draws = cells.chosen(here)
+        now, drawn = (ratios(x, cells.columns, asked) for x in (totals, draws))
+        told = estimate(now - base_E, drawn - base_RE)
+        parts.append(
+            _rows("event", told, "", asked)
+            .drop("estimator", "p", "q", "note")
+            .with_columns(pl.lit(month).alias("month"), pl.lit(period).alias("period"))
+        )
+    return pl.concat(parts).select("month", "period", *_NAMES, "estimate", "low", "high")

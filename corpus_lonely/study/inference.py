@@ -1,55 +1,82 @@
-"""How sure a difference is: the author-clustered bootstrap, vectorised.
+"""How sure a number is: the author-clustered bootstrap, vectorised, and what follows from its draws.
 
-Shapes: C clusters, K columns of sums, E estimands, R replicates.
+Shapes: C clusters, J cells (month, period, ...), K columns of sums, E estimands, R replicates.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse, stats
 
-from corpus_lonely.study.aggregate import AFTER, BEFORE, Estimand, sum_columns
-from corpus_lonely.taxonomy import Taxonomy
+from corpus_lonely.study.aggregate import Estimand
 
 Floats = npt.NDArray[np.float64]
 
 _DRAWS_AT_ONCE = 4_000_000
 """Draws held in memory at a time: 32 MB of them, and as much of counts."""
 _DEFINED = 0.99
-"""The share of replicates in which a difference must be defined for its interval to be."""
+"""The share of replicates in which a number must be defined for its interval to be."""
+CELL = ("month", "period", "inside", "stratum", "kind")
+"""Of which sums have some."""
 
 
 @dataclass(frozen=True)
-class Clusters:
-    """Sums of each cluster before and after: an author's posts, or one post without an author."""
+class Cells:
+    """Totals of each cell, as they are and in each replicate of the bootstrap."""
 
-    before_CK: Floats
-    after_CK: Floats
+    keys: pl.DataFrame
+    """J rows: those of `CELL` that the sums have."""
+    columns: list[str]
+    totals_JK: Floats
+    draws_RJK: Floats
 
-    def __len__(self) -> int:
-        return len(self.before_CK)
+    def chosen(self, rows: pl.Expr) -> tuple[Floats, Floats]:
+        """Totals of all cells that `rows` chooses, shapes [K] and [R, K]."""
+        mask = self.keys.select(rows).to_series().to_numpy()
+        return self.totals_JK[mask].sum(axis=0), self.draws_RJK[:, mask].sum(axis=1)
 
 
-def clusters_of(sums: pl.DataFrame, taxonomy: Taxonomy) -> Clusters:
-    """From `aggregate.author_sums`, collected: an author who posted in both periods is one cluster.
+def resampled_cells(sums: pl.DataFrame, columns: list[str], replicates: int, seed: int) -> Cells:
+    """From `aggregate.cluster_sums`: clusters are drawn with replacement, with all that they wrote.
 
-    Posts without an author may be of the same person, which nobody can know: each is a cluster of
-    its own, so where they are many the interval is too narrow rather than too wide.
+    A post without an author may be of the same person as another, which nobody can know: each is a
+    cluster of its own, so where they are many intervals are too narrow rather than too wide.
     """
-    columns = sum_columns(taxonomy)
-    known = sums.filter(pl.col("author").is_not_null())
-    unknown = sums.filter(pl.col("author").is_null())
-    authors = known.select(pl.col("author").unique().sort())
-    parts = []
-    for period in (BEFORE, AFTER):
-        own = authors.join(
-            known.filter(pl.col("period") == period), on="author", how="left", maintain_order="left"
-        )
-        lone = [pl.when(pl.col("period") == period).then(pl.col(c)).otherwise(0) for c in columns]
-        stacked = [own.select(pl.col(columns).fill_null(0)), unknown.select(lone)]
-        parts.append(np.vstack([part.cast(pl.Float64).to_numpy() for part in stacked]))
-    return Clusters(*parts)
+    names = [name for name in CELL if name in sums.columns]
+    keys = sums.select(names).unique().sort(names)
+    place = sums.join(keys.with_row_index("cell"), on=names, how="left", maintain_order="left")
+    row = sums["cluster"].rank("dense").to_numpy().astype(np.int64) - 1
+    wide = len(columns)
+    column = (place["cell"].to_numpy().astype(np.int64) * wide)[:, None] + np.arange(wide)
+    values = sums.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    shape = (int(row.max()) + 1, len(keys) * wide)
+    where = (np.repeat(row, wide), column.ravel())
+    matrix = sparse.csr_array((values.ravel(), where), shape=shape)
+    draws = resampled_totals(matrix, replicates, seed).reshape(replicates, len(keys), wide)
+    totals = np.asarray(matrix.sum(axis=0)).reshape(len(keys), wide)
+    return Cells(keys, columns, totals, draws)
+
+
+def resampled_totals(sums_CK: Any, replicates: int, seed: int) -> Floats:
+    """Totals over C clusters drawn with replacement, once a replicate: shape [R, K].
+
+    sums_CK: dense or sparse. The draws depend on the seed and on C alone.
+    Efron and Tibshirani 1993, chapter 13, on clusters.
+    """
+    rng = np.random.default_rng(seed)
+    clusters, columns = sums_CK.shape
+    totals_RK = np.empty((replicates, columns))
+    step = max(1, _DRAWS_AT_ONCE // clusters)
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        drawn = rng.integers(clusters, size=(size, clusters))
+        drawn += clusters * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters)
+        totals_RK[start : start + size] = (sums_CK.T @ times.T.astype(np.float64)).T
+    return totals_RK
 
 
 def ratios(totals_K: Floats, columns: list[str], asked: list[Estimand]) -> Floats:
@@ -61,39 +88,36 @@ def ratios(totals_K: Floats, columns: list[str], asked: list[Estimand]) -> Float
     return values
 
 
-def resampled_totals(sums_CK: Floats, replicates: int, seed: int) -> Floats:
-    """Totals over C clusters drawn with replacement, once a replicate: shape [R, K].
+@dataclass(frozen=True)
+class Estimate:
+    """Values with their 95 % intervals and p-values, each of shape [E]; NaN where undefined."""
 
-    The draws depend on the seed and on C alone.
+    value: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+def estimate(value_E: Floats, draws_RE: Floats, null: float = 0.0) -> Estimate:
+    """Percentile interval of the draws; p from the normal with their standard deviation.
+
+    NaN where a number is undefined in more than 1 % of the replicates.
     """
-    rng = np.random.default_rng(seed)
-    clusters, columns = sums_CK.shape
-    totals_RK = np.empty((replicates, columns))
-    step = max(1, _DRAWS_AT_ONCE // clusters)
-    for start in range(0, replicates, step):
-        size = min(step, replicates - start)
-        drawn = rng.integers(clusters, size=(size, clusters))
-        drawn += clusters * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters)
-        totals_RK[start : start + size] = times @ sums_CK
-    return totals_RK
+    low, high, p = (np.full(value_E.shape, np.nan) for _ in range(3))
+    known = np.isfinite(draws_RE).mean(axis=0) >= _DEFINED
+    if known.any():
+        kept = np.where(np.isfinite(draws_RE[:, known]), draws_RE[:, known], np.nan)
+        low[known], high[known] = np.nanpercentile(kept, [2.5, 97.5], axis=0)
+        spread = np.nanstd(kept, axis=0, ddof=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p[known] = 2 * stats.norm.sf(np.abs(value_E[known] - null) / spread)
+    return Estimate(value_E, low, high, p)
 
 
-def difference_intervals(
-    clusters: Clusters, asked: list[Estimand], columns: list[str], replicates: int, seed: int
-) -> tuple[Floats, Floats]:
-    """Lower and upper end of each difference's 95 % percentile interval, shapes [E] and [E].
-
-    Authors are resampled with all their posts, before and after alike, so neither how much one
-    person posts nor that the same people post in both periods makes the interval too narrow. What a
-    month does to everyone at once is not in it. NaN where a period comes out empty in more than 1 % of the replicates.
-    Efron and Tibshirani 1993, chapter 13, on clusters.
-    """
-    both_CK = np.hstack([clusters.before_CK, clusters.after_CK])
-    totals_RK = resampled_totals(both_CK, replicates, seed)
-    before_RE, after_RE = (ratios(half, columns, asked) for half in np.hsplit(totals_RK, 2))
-    differences_RE = after_RE - before_RE
-    ends = np.full((2, len(asked)), np.nan)
-    known = np.isfinite(differences_RE).mean(axis=0) >= _DEFINED
-    ends[:, known] = np.nanpercentile(differences_RE[:, known], [2.5, 97.5], axis=0)
-    return ends[0], ends[1]
+def false_discovery(p: Floats) -> Floats:
+    """Benjamini and Hochberg's adjusted p-values; NaN stays NaN and counts for nothing."""
+    adjusted = np.full(p.shape, np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p[known], method="bh")
+    return adjusted

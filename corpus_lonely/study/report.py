@@ -1,13 +1,15 @@
 """What a study found, as tables, as text, and as what the data cannot say."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
 from corpus_lonely.study.figures import months_between
+from corpus_lonely.study.gold import Labelled
+from corpus_lonely.study.series import Placebo
 from corpus_lonely.taxonomy import Category, Taxonomy
 
 CLASSIFIER_CAVEAT = (
@@ -17,11 +19,17 @@ CLASSIFIER_CAVEAT = (
 )
 PERIODS_CAVEAT = (
     "A difference between two periods is no effect of what happened at the cut: trend and season "
-    "are not taken out"
+    "are not taken out of it. Compare `seasonal` and `its_level`, and the placebo dates"
+)
+NO_GOLD_CAVEAT = (
+    "Only the error rates on the labels the model was trained with are known, and those are of another "
+    "corpus: label a sample of yours (`corpus-lonely sample`) and give it with --gold"
 )
 INTERVALS_CAVEAT = (
-    "The intervals resample authors; what a month does to everyone at once is not in them, and "
-    "they are not adjusted for the number of labels"
+    "The intervals of before against after resample authors; what a month does to everyone at once is not "
+    "in them, but in `authors_and_months`. Estimates by month (`blocks_of_time`, `seasonal`, `its_level`) take months for "
+    "independent, and are too sure where the same few people write for many months. q adjusts p for the number of labels (Benjamini and Hochberg); intervals "
+    "are not adjusted"
 )
 
 
@@ -72,7 +80,32 @@ class StudyReport:
     caveats: list[str]
     threshold: float
     """Of P(lonely), in `share_at_threshold`."""
+    estimates: pl.DataFrame
+    """See `estimates.csv`: one row an estimator, label and measure."""
+    events: pl.DataFrame
+    """See `events.csv`: one row a month, label and measure."""
+    corrected: pl.DataFrame | None = None
+    """See `corrected.csv`; None without a labelled sample."""
+    labelled: Labelled | None = None
+    placebo: Placebo | None = None
+    kinds: pl.DataFrame | None = None
+    """See `kinds.csv`; None where posts are of one kind, empty where one has too few authors."""
+    share_of_authors: float = 1.0
+    """The random part of the authors that estimates within authors stand on."""
     files: list[Path] = field(default_factory=list)
+
+    def with_caveats(self, kind: str, min_authors: int) -> Self:
+        """The same, told what it cannot say."""
+        return replace(self, caveats=caveats(self, kind, min_authors))
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """What is written, by name."""
+        always = {"monthly": self.monthly, "periods": self.periods}
+        always |= {"estimates": self.estimates, "events": self.events}
+        if self.kinds is not None and not self.kinds.is_empty():
+            always["kinds"] = self.kinds
+        return always if self.corrected is None else {**always, "corrected": self.corrected}
 
     def text(self) -> str:
         """A compact table: loneliness, then each category's labels by the size of the difference."""
@@ -99,8 +132,8 @@ class StudyReport:
         for row in by_size.iter_rows(named=True):
             yield _line(
                 f"  {names.get(measure, row['label'].replace('_', ' '))}",
-                _percent(row["before"]),
-                _percent(row["after"]),
+                percent(row["before"]),
+                percent(row["after"]),
                 _points(row["difference"]),
                 _interval(row["difference_low"], row["difference_high"]),
             )
@@ -110,7 +143,8 @@ def _line(name: str, before: str, after: str, difference: str, interval: str) ->
     return f"{name:<26}{before:>9}{after:>9}{difference:>13}   {interval}".rstrip()
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share with one decimal; a dash where there is none."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
@@ -125,12 +159,14 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"[{100 * low:+.1f}, {100 * high:+.1f}]{mark}"
 
 
-def caveats(coverage: Coverage, kind: str, min_authors: int) -> list[str]:
+def caveats(report: StudyReport, kind: str, min_authors: int) -> list[str]:
     """What the data and the method cannot say, one sentence each."""
+    coverage = report.coverage
     told = [
-        CLASSIFIER_CAVEAT,
+        *_about_errors(report),
         PERIODS_CAVEAT,
         INTERVALS_CAVEAT,
+        *_about_estimators(report),
         *_about_kinds(coverage, kind),
         *_about_authors(coverage, min_authors),
         *_about_rows(coverage),
@@ -138,12 +174,59 @@ def caveats(coverage: Coverage, kind: str, min_authors: int) -> list[str]:
     return [f"{sentence}." for sentence in told]
 
 
+def _about_errors(report: StudyReport) -> Iterator[str]:
+    if report.corrected is None or report.labelled is None:
+        yield CLASSIFIER_CAVEAT
+        yield NO_GOLD_CAVEAT
+        root = report.taxonomy.root.name
+        row = report.periods.filter(
+            pl.col("label") == root, pl.col("measure") == "mean_probability"
+        )
+        before = row["before"].item()
+        if before is not None and not 0.3 <= before <= 0.65:
+            yield (
+                f"The mean probability of being lonely is {100 * before:.0f} % before, far from the 47 % "
+                "of FIG-Loneliness: a model trained there has other error rates here"
+            )
+        return
+    labelled = report.labelled
+    yield (
+        f"Corrected values stand on {len(labelled.rows):,} labelled posts; of {labelled.read:,} rows of the "
+        f"sample {labelled.blank:,} are not filled in and {labelled.unknown:,} have no score in the "
+        "periods compared. They take the labels for the truth, and count each labelled post as "
+        "independent of the others"
+    )
+    if report.corrected.is_empty():
+        yield "There are too few labelled posts to correct anything: 30 are needed in each period"
+
+
+def _about_estimators(report: StudyReport) -> Iterator[str]:
+    there = set(report.estimates["estimator"])
+    if "seasonal" not in there:
+        yield (
+            "The season is not taken out: that takes the same months of an earlier year, before the "
+            "months compared"
+        )
+    if report.placebo is None:
+        yield "There are too few months before the cut for placebo dates"
+    elif report.placebo.smallest_p > 0.05:
+        yield (
+            f"With {len(report.placebo.months)} placebo dates no p-value of theirs can be below "
+            f"{report.placebo.smallest_p:.2f}, however large the change"
+        )
+    if report.share_of_authors < 1:
+        yield (
+            f"Estimates within authors stand on a random {100 * report.share_of_authors:.1f} % of the "
+            "authors, to bound memory"
+        )
+
+
 def _about_kinds(coverage: Coverage, kind: str) -> Iterator[str]:
     if kind == "both" and len(coverage.kinds) > 1:
         counts = " and ".join(f"{rows:,} {name}s" for name, rows in coverage.kinds.items())
         yield (
             f"{counts} are pooled, and a change in their mix looks like a change in the labels; "
-            "--kind keeps them apart"
+            "`kinds.csv` has each by itself, and --kind studies one alone"
         )
     if coverage.kinds.get("comment"):
         yield "For a model trained on submissions alone, as on FIG-Loneliness, comments are another domain"
@@ -178,16 +261,20 @@ def _about_rows(coverage: Coverage) -> Iterator[str]:
 
 
 def coverage_of(
-    counted: pl.DataFrame, months: pl.DataFrame, authors: pl.DataFrame, *, unfinished: bool
+    counted: pl.DataFrame,
+    months: pl.DataFrame,
+    authors: int,
+    periods: pl.DataFrame,
+    *,
+    unfinished: bool,
 ) -> Coverage:
-    """From `aggregate.counted_rows`, the monthly sums (with `suppressed`) and `author_sums`."""
+    """From `aggregate.counted_rows`, the monthly sums (with `suppressed`), authors and `period_counts`."""
     kept = counted.filter(pl.col("reason") == "kept")
     left_out = (
         counted.filter(pl.col("reason") != "kept").group_by("reason").agg(pl.col("rows").sum())
     )
     there = months["month"].unique().sort().to_list()
     short, shown = months.filter("suppressed"), months.filter(~pl.col("suppressed"))
-    known = authors.filter(pl.col("author").is_not_null())
     return Coverage(
         read=int(counted["rows"].sum()),
         kept=int(kept["rows"].sum()),
@@ -200,8 +287,8 @@ def coverage_of(
             f"{month} ({period})" if split else month
             for month, period, split in short.select("month", "period", "holds_cut").iter_rows()
         ],
-        authors=known["author"].n_unique(),
-        posts_without_author=len(authors) - len(known),
+        authors=authors,
+        posts_without_author=int(periods["without_author"].sum()),
         unfinished=unfinished,
     )
 

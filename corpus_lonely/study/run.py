@@ -1,4 +1,4 @@
-"""A study from scores to a report: reads, sums, resamples, draws, and writes at the end."""
+"""A study from scores to a report: reads, estimates, draws, and writes at the end."""
 
 import platform
 from dataclasses import asdict, dataclass, replace
@@ -7,30 +7,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+from matplotlib.figure import Figure
 
 from corpus_lonely import __version__
-from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
+from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
-from corpus_lonely.study import aggregate
-from corpus_lonely.study.effects import monthly_table, periods_table, with_suppressed
+from corpus_lonely.study import aggregate, charts, effects, gold
 from corpus_lonely.study.figures import Caption, draw_trends, save
 from corpus_lonely.study.folder import LAST, whole_folder, write_table
-from corpus_lonely.study.report import (
-    StudyReport,
-    caveats,
-    coverage_of,
-    measures_told,
-)
-from corpus_lonely.study.scores import (
-    data_places,
-    is_unfinished,
-    scan_scores,
-    score_facts,
-    taxonomy_of,
-)
-from corpus_lonely.taxonomy import Taxonomy
+from corpus_lonely.study.inference import resampled_cells
+from corpus_lonely.study.page import page
+from corpus_lonely.study.reading import Sums, read_sums
+from corpus_lonely.study.report import StudyReport, coverage_of, measures_told
+from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
+from corpus_lonely.study.series import series_of
+
+STRATA = ("subreddit", "kind")
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,16 @@ class StudySettings:
     replicates: int = 2000
     """Bootstrap replicates."""
     seed: int = 0
+    pre: int | None = None
+    """Months before the cut that are compared; all when None. Earlier ones serve trend and season."""
+    post: int | None = None
+    """Months from the cut on that are compared; all when None."""
+    standardise: str | None = None
+    """`subreddit` or `kind`: hold its mix at that of before, as one more estimate."""
+    gold: Path | None = None
+    """A labelled sample, to correct for the classifier's errors."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Columns with the value that rows must have; several values of one column are alternatives."""
 
     def __post_init__(self) -> None:
         rules = (
@@ -66,6 +69,14 @@ class StudySettings:
             ),
             (self.replicates >= 100, f"--replicates must be at least 100, got {self.replicates}"),
             (self.seed >= 0, f"--seed must be at least 0, got {self.seed}"),
+            *(
+                (months is None or months >= 1, f"--{name} must be at least 1, got {months}")
+                for name, months in (("pre", self.pre), ("post", self.post))
+            ),
+            (
+                self.standardise in (None, *STRATA),
+                f"--standardise must be one of {', '.join(STRATA)}, got {self.standardise!r}",
+            ),
         )
         for kept, rule in rules:
             if not kept:
@@ -75,22 +86,16 @@ class StudySettings:
 def run_study(settings: StudySettings, progress: Progress | None = None) -> StudyReport:
     """Reads scores, compares the time before and after the cut, and writes the report folder.
 
-    Writes monthly and periods (CSV and Parquet), trends (SVG and PNG) and study.json. Files of an
+    Writes tables (CSV and Parquet), figures (SVG and PNG), report.html and study.json. Files of an
     earlier report are replaced once all new ones are made; study.json is there when all are in place.
     Raises InputError, SettingsError (a cut outside the data), OutputError.
     """
     progress = progress or Silent()
     _check_out(settings)
     progress.start("Reading scores", 4, "steps")
-    taxonomy, counted, months, authors = _read(settings)
+    sums = read_sums(settings)
     progress.advance(1, "comparing the periods")
-    periods = periods_table(authors, taxonomy, settings.replicates, settings.seed)
-    monthly = monthly_table(months, taxonomy)
-    coverage = coverage_of(counted, months, authors, unfinished=is_unfinished(settings.scores))
-    told = caveats(coverage, settings.kind, settings.min_authors)
-    report = StudyReport(
-        settings.out, taxonomy, monthly, periods, coverage, told, settings.threshold
-    )
+    report = _estimated(sums, settings)
     progress.advance(1, "drawing")
     with whole_folder(settings.out) as staging:
         _write(report, settings, staging)
@@ -101,6 +106,50 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
     return replace(report, files=[settings.out / name for name in names])
 
 
+def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
+    taxonomy = sums.taxonomy
+    columns, asked = aggregate.sum_columns(taxonomy), aggregate.estimands(taxonomy)
+    replicates, seed = settings.replicates, settings.seed
+    cells = resampled_cells(sums.clusters, columns, replicates, seed)
+    strata = None
+    if sums.strata is not None:
+        strata = resampled_cells(sums.strata, columns, replicates, seed)
+    estimates, placebo = effects.estimates_table(
+        cells, sums.clusters, series_of(sums.months, columns, asked), sums.authors, taxonomy,
+        windows=(settings.pre, settings.post), replicates=replicates, seed=seed, strata=strata,
+    )  # fmt: skip
+    coverage = coverage_of(
+        sums.counted,
+        sums.months,
+        sums.authors_known,
+        sums.periods,
+        unfinished=is_unfinished(settings.scores),
+    )
+    kinds = None
+    if sums.kinds is not None:
+        by_kind = resampled_cells(sums.kinds, columns, replicates, seed)
+        kinds = effects.kinds_table(sums.kinds, by_kind, taxonomy, settings.min_authors)
+    corrected = None
+    if sums.labelled is not None:
+        corrected = gold.corrected_table(sums.labelled, cells, asked)
+    return StudyReport(
+        settings.out,
+        taxonomy,
+        monthly=effects.monthly_table(sums.months, taxonomy),
+        periods=effects.periods_table(cells, sums.periods, taxonomy),
+        coverage=coverage,
+        caveats=[],
+        threshold=settings.threshold,
+        estimates=estimates,
+        events=effects.events_table(cells, sums.months, taxonomy),
+        corrected=corrected,
+        labelled=sums.labelled,
+        placebo=placebo,
+        kinds=kinds,
+        share_of_authors=sums.share_of_authors,
+    ).with_caveats(settings.kind, settings.min_authors)
+
+
 def _check_out(settings: StudySettings) -> None:
     out = settings.out.resolve()
     if data_places(settings.scores) & {out, *out.parents}:
@@ -109,68 +158,54 @@ def _check_out(settings: StudySettings) -> None:
         raise OutputError("is a file, not a folder", where=settings.out)
 
 
-def _read(
-    settings: StudySettings,
-) -> tuple[Taxonomy, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The taxonomy; rows by kind and reason; sums by month; sums by author."""
-    frame, taxonomy = scan_scores(settings.scores), taxonomy_of(settings.scores)
-    selection = aggregate.Selection(taxonomy, settings.cut, settings.kind, settings.threshold)
-    rows = aggregate.usable(frame, selection, settings.scores)
-    (sums,) = _collect([aggregate.monthly_sums(rows, taxonomy)], settings)
-    _check_cut(sums, settings)
-    months = with_suppressed(sums, settings.min_authors)
-    _check_authors(months, settings)
-    short = months.filter("suppressed").select("month", "period")
-    selection = replace(selection, suppressed=tuple(short.iter_rows()))
-    rows = aggregate.usable(frame, selection, settings.scores)
-    counted, authors = _collect(
-        [aggregate.counted_rows(frame, selection), aggregate.author_sums(rows, taxonomy)], settings
-    )
-    return taxonomy, counted, months, authors
-
-
-def _collect(frames: list[pl.LazyFrame], settings: StudySettings) -> list[pl.DataFrame]:
-    try:
-        return pl.collect_all(frames, engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = first_line(error)
-        raise InputError(f"cannot be read ({reason})", where=settings.scores) from error
-
-
-def _check_cut(months: pl.DataFrame, settings: StudySettings) -> None:
-    if months.is_empty():
-        raise InputError(
-            "has no row with status ok and a date"
-            + ("" if settings.kind == "both" else f" that is a {settings.kind}"),
-            where=settings.scores,
-        )
-    sides = set(months["period"])
-    if len(sides) == 1:
-        first, last = (months[end].dt.date().sort() for end in ("first", "last"))
-        raise SettingsError(
-            f"--cut must have posts before and after it, got {settings.cut}: all posts of "
-            f"{settings.scores} lie {sides.pop()} it ({first[0]} to {last[-1]})"
-        )
-
-
-def _check_authors(months: pl.DataFrame, settings: StudySettings) -> None:
-    unit = "authors" if months["authors"].sum() else "posts"
-    for period in (aggregate.BEFORE, aggregate.AFTER):
-        if months.filter(pl.col("period") == period)["suppressed"].all():
-            raise InputError(
-                f"has {period} {settings.cut} only months with fewer than --min-authors "
-                f"{settings.min_authors} {unit}",
-                where=settings.scores,
-                hint="Choose another --cut, or score more posts",
-            )
-
-
 def _write(report: StudyReport, settings: StudySettings, folder: Path) -> None:
-    for name, table in (("monthly", report.monthly), ("periods", report.periods)):
+    for name, table in report.tables.items():
         write_table(table, folder, name)
-    figure = draw_trends(report.monthly, report.taxonomy, settings.cut, _caption(report, settings))
-    save(figure, folder, "trends")
+    told = {}
+    for name, (figure, title, words) in _figures(report, settings).items():
+        svg, _ = save(figure, folder, name)
+        told[name] = (svg.read_text("utf-8"), title, words)
+    (folder / "report.html").write_text(page(report, settings.cut, told), "utf-8")
     write_json(folder / LAST, _facts(report, settings))
+
+
+def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Figure, str, str]]:
+    """By name: the figure, its heading, and what it shows in words."""
+    root = report.taxonomy.root.name
+    moved = charts.strongest(report.periods, 5)
+    names = [(root, root, "mean_probability"), *moved]
+    trends = draw_trends(report.monthly, report.taxonomy, settings.cut, _caption(report, settings))
+    figures = {
+        "trends": (trends, "Month by month", "Shares by month, with the cut dashed, and how many posts there are."),
+        "effects": (
+            charts.draw_effects(report.estimates, report.taxonomy),
+            "What changed",
+            "Each label's difference, after less before, with the interval that resamples authors and the one that "
+            "reckons with shocks that months share too. The numbers are in the tables below.",
+        ),
+        "events": (
+            charts.draw_events(report.events, names, settings.cut),
+            "When it changed",
+            "Each month less the mean of the period before, with 95 % intervals (authors resampled): loneliness, and "
+            "the labels whose change is least like chance.",
+        ),
+    }  # fmt: skip
+    if report.placebo is not None:
+        asked = [(e.group, e.label, e.measure) for e in aggregate.estimands(report.taxonomy)]
+        rows = [charts.named(group, label) for group, label, _ in names]
+        drawn = charts.draw_placebo(report.placebo, rows, [asked.index(key) for key in names])
+        figures["placebo"] = (
+            drawn, "Dates when nothing is known to have happened",
+            "A jump at the cut means little where jumps at earlier dates are as large.",
+        )  # fmt: skip
+    row = report.periods.row(0, named=True)
+    ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
+    if all(end is not None for end in ends) and 0 < ends[0] < 1:
+        figures["sensitivity"] = (
+            charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
+            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness.",
+        )  # fmt: skip
+    return figures
 
 
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:
@@ -187,6 +222,7 @@ def _caption(report: StudyReport, settings: StudySettings) -> Caption:
 def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
     """What study.json tells: nothing that differs between two equal runs."""
     asked = {**asdict(settings), "cut": str(settings.cut), "out": str(settings.out)}
+    asked["gold"] = None if settings.gold is None else str(settings.gold)
     facts = score_facts(settings.scores)
     return {
         "settings": asked,
@@ -194,11 +230,15 @@ def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
         "taxonomy": report.taxonomy.name,
         "measures": measures_told(report.taxonomy.root, settings.threshold),
         "interval": "95 % percentile bootstrap over authors; a post without an author is a cluster of its own",
+        "estimators": effects.ESTIMATORS,
         "coverage": asdict(report.coverage),
         "caveats": report.caveats,
         "versions": {
             "corpus_lonely": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("polars", "numpy", "matplotlib")},
+            **{
+                name: version(name)
+                for name in ("polars", "numpy", "scipy", "statsmodels", "matplotlib")
+            },
         },
     }

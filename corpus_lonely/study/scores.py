@@ -20,7 +20,8 @@ Source = str | PathLike[str]
 
 _POSTS_NEED = ("post_id", "created_at", "text")
 _STATUS = "status"
-_READERS = 16
+READERS = 16
+"""Footers read at a time."""
 _DECIDING = ("model", "taxonomy", "text_column", "max_tokens", "precision", "numerics_version")
 """Of a footer's `run`; how rows were cut into shards and batches moves scores by rounding alone."""
 
@@ -31,6 +32,8 @@ def scan_scores(path: Source) -> pl.LazyFrame:
     path: a Parquet file, a folder, a glob, or a URL of these (`s3://…`) that both Polars and fsspec
     know; the folders of a hive-partitioned data set become columns.
     `lonely` is P(lonely); a category's columns are P(label | lonely): see schemas/scores.json.
+    `.scores` on the frame asks what is asked often: `by_month()`, `by_week()`, `period(cut)`,
+    `distribution("context")`.
     Raises InputError when nothing is there, when it holds no scores, or scores of different models.
 
         import corpus_lonely
@@ -40,6 +43,8 @@ def scan_scores(path: Source) -> pl.LazyFrame:
         month = pl.col("created_at").dt.strftime("%Y-%m").alias("month")
         print(scores.group_by(month).agg(pl.col("lonely").mean()).sort("month").collect())
     """
+    from corpus_lonely.study import namespace  # noqa: F401, PLC0415  (registers `.scores`; it imports us not)
+
     frame = _scan(path)
     _check_one_run(path)
     _check(frame, path, (taxonomy_of(path).root.name, _STATUS), "scores", "score")
@@ -81,13 +86,13 @@ def score_facts(path: Source) -> dict[str, Any]:
 
     `scan_scores` makes sure that the other files tell the same of what decides scores.
     """
-    files = _files(os.fspath(path))
+    files = files_of(path)
     return footer(files[0]) if files else {}
 
 
 def _check_one_run(path: Source) -> None:
-    files = _files(os.fspath(path))
-    with ThreadPoolExecutor(_READERS) as readers:
+    files = files_of(path)
+    with ThreadPoolExecutor(READERS) as readers:
         deciding = list(readers.map(lambda file: _deciding(footer(file)), files))
     for file, found in zip(files, deciding, strict=True):
         names = [name for name in found if found[name] != deciding[0][name]]
@@ -132,7 +137,7 @@ def is_unfinished(path: Source) -> bool:
 
 def _scan(path: Source) -> pl.LazyFrame:
     source = os.fspath(path)
-    files = _files(source)
+    files = files_of(source)
     if not files:
         there = not _is_url(source) and Path(source).exists()
         raise InputError("holds no Parquet file" if there else "does not exist", where=source)
@@ -141,7 +146,7 @@ def _scan(path: Source) -> pl.LazyFrame:
         frame = pl.scan_parquet(
             [str(file) for file in files] if _is_url(source) else source,
             glob=pattern and not _is_url(source),
-            hive_partitioning=_is_url(source) or not Path(source).is_file(),
+            hive_partitioning=has_partitions(source),
         )
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -157,8 +162,15 @@ def _is_url(source: str) -> bool:
     return "://" in source
 
 
-def _files(source: str) -> Sequence[Place]:
+def has_partitions(path: Source) -> bool:
+    """Whether folders of the form `name=value` may tell columns: not of a single file by its name."""
+    source = os.fspath(path)
+    return _is_url(source) or not Path(source).is_file()
+
+
+def files_of(path: Source) -> Sequence[Place]:
     """The Parquet files behind a path or a URL, sorted."""
+    source = os.fspath(path)
     if _is_url(source):
         return remote_files(RemotePath(source), ".parquet")
     return _local_files(source)

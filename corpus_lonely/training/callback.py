@@ -18,8 +18,11 @@ class ProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """The bar begins where a resumed run does."""
-        self._progress.start("Training", state.max_steps, "steps")
-        self._progress.advance(state.global_step)
+        self._progress.start("Training", state.max_steps, "steps", done=state.global_step)
+        # what was logged before a resumed run was interrupted, for the bar's first lines
+        self._loss = next(
+            (e["loss"] for e in reversed(state.log_history) if "loss" in e), self._loss
+        )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -39,8 +42,9 @@ class ProgressCallback(TrainerCallback):
         logs = logs or {}
         self._loss = logs.get("loss", self._loss)
         if "eval_selection" in logs:
+            f1 = logs.get("eval_lonely.f1")
             self._progress.note(
                 f"epoch {logs['epoch']:.0f}: train loss {self._loss:.3f}, dev loss "
-                f"{logs['eval_loss']:.3f}, dev F1 {logs['eval_lonely.f1']:.4f}, "
+                f"{logs['eval_loss']:.3f}, {f'dev F1 {f1:.4f}, ' if f1 is not None else ''}"
                 f"dev score {logs['eval_selection']:.4f}"
             )

@@ -10,16 +10,19 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.inference.batching import pad, padded_length, tokenise
+from corpus_lonely.model.network import LonelinessConfig
 from corpus_lonely.training.labels import LabelledPosts
 
 Example = dict[str, list[int] | list[float]]
 
 
 class TokenisedPosts(Dataset[Example]):
-    """Posts cut into tokens once, with their targets."""
+    """Posts cut into tokens once, as the model's config says, with their targets."""
 
-    def __init__(self, posts: LabelledPosts, tokenizer: Tokenizer, max_tokens: int) -> None:
-        tokens = tokenise(tokenizer, posts.texts, max_tokens)
+    def __init__(
+        self, posts: LabelledPosts, tokenizer: Tokenizer, config: LonelinessConfig
+    ) -> None:
+        tokens = tokenise(tokenizer, posts.texts, config.max_tokens, config.cut)
         self._ids = [tokens.of(post).tolist() for post in range(len(posts.texts))]
         self._targets: list[list[float]] = posts.targets.values_NL.tolist()
 

@@ -1,6 +1,6 @@
 """Evaluates a model on a labelled split: the paper's metrics beside trivial baselines and floors."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from corpus_lonely.errors import LabelsError
 from corpus_lonely.inference.engine import Engine, EngineSettings
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.progress import Progress, Silent
+from corpus_lonely.training.calibration import Bin, calibration_error, reliability_of
 from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
 
 Results = dict[str, dict[str, float]]
@@ -29,9 +30,11 @@ class Evaluation:
     truncated: int
     """Posts longer than the model reads."""
     results: Results
-    """Group to metric to value, as `metrics.evaluate` gives them."""
+    """Group to metric to value, as `metrics.evaluate` gives them, for the groups that were learnt."""
     baselines: dict[str, Results]
     """What guesses without any text score: `uniform`, `train mean`, `train mode`."""
+    reliability: dict[str, list[Bin]]
+    """Of each group: the share of votes in ten bins of the probability that was given."""
     floors: Results
     """The best that any prediction without exact zeros could reach, for Clark and Canberra."""
 
@@ -41,6 +44,12 @@ class Evaluation:
             **self.results,
             "baselines": self.baselines,
             "floors": self.floors,
+            "calibration_error": {
+                group: calibration_error(bins) for group, bins in self.reliability.items()
+            },
+            "reliability": {
+                group: [asdict(entry) for entry in bins] for group, bins in self.reliability.items()
+            },
             "split": self.split,
             "posts": self.posts,
             "lonely_posts": self.lonely_posts,
@@ -72,21 +81,26 @@ def evaluate_model(
     progress.start(f"Scoring the {split} split", len(posts), "posts")
     scores = engine.score(posts.texts, progress=progress.advance)
     progress.finish()
-    _check_scored(scores.status, labels)
+    check_scored(scores.status, labels)
     train_means_L = _train_means(engine, posts)
+    predicted_NL = scores.probabilities_NL.astype(np.float64)
+    judged = metrics.evaluate(posts.targets, predicted_NL)
+    learnt = list(engine.model.learnt)
     return Evaluation(
         model=facts.fingerprint,
         split=split,
         posts=len(posts),
         lonely_posts=int(posts.targets.group(facts.taxonomy.categories[0])[1].sum()),
         truncated=int(scores.truncated.sum()),
-        results=metrics.evaluate(posts.targets, scores.probabilities_NL.astype(np.float64)),
+        results={group: judged[group] for group in learnt},
+        reliability=reliability_of(posts.targets, predicted_NL, learnt),
         baselines=metrics.baselines(posts.targets, train_means_L),
         floors=metrics.floors(posts.targets),
     )
 
 
-def _check_scored(status: list[str], labels: str | Path) -> None:
+def check_scored(status: list[str], labels: str | Path) -> None:
+    """LabelsError when a post of a split has no scores, so that means over it would be of fewer."""
     missing = sum(entry != "ok" for entry in status)
     if missing:
         raise LabelsError(

@@ -56,7 +56,7 @@ def load_labels(source: str | Path, taxonomy: Taxonomy) -> dict[str, LabelledPos
     """
     return {
         name: read_split(table, taxonomy, f"{source} ({name})")
-        for name, table in _open(source).items()
+        for name, table in open_splits(source).items()
     }
 
 
@@ -67,7 +67,8 @@ def check_targets(posts: LabelledPosts, where: str) -> None:
             raise LabelsError(f"has no post with a {group.name} label", where=where)
 
 
-def _open(source: str | Path) -> dict[str, Any]:
+def open_splits(source: str | Path) -> dict[str, Any]:
+    """The splits as `datasets.Dataset`s, whatever their columns; see `load_labels`."""
     path = Path(source).expanduser()
     if path.is_dir():
         return _open_folder(path, source)

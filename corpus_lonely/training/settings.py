@@ -7,6 +7,60 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpus_lonely.errors import SettingsError
+from corpus_lonely.training.rules import (
+    ABOVE_0,
+    FLAG,
+    PROPER_SHARE,
+    SEED,
+    SHARE,
+    Range,
+    at_least,
+    check_choices,
+    check_ranges,
+)
+
+WEIGHTINGS = ("equal", "learned", "learned-entropy", "uncertainty", "imtl-l", "dwa", "pcgrad")
+_CHOICES = {
+    "head": ("hdln", "mlp"),
+    "output": ("softmax", "entmax15", "sparsemax"),
+    "loss": ("kl", "cross-entropy", "hellinger"),
+    "weighting": WEIGHTINGS,
+    "pooling": ("mean", "cls"),
+    "norm": ("batch", "layer", "none"),
+    "cut": ("head", "head-tail"),
+    "precision": ("auto", "bf16", "fp32"),
+    "calibrate": FLAG,
+    "threshold": FLAG,
+}
+_RANGES = {
+    "weighting_learning_rate": ABOVE_0,
+    "entropy": ABOVE_0,
+    "beta": Range("from 0 to 1", lambda x: 0 <= x <= 1),
+    "head_size": at_least(1),
+    "head_dropout": SHARE,
+    "attention_dropout": SHARE,
+    "epochs": at_least(1),
+    "patience": at_least(1),
+    "batch_size": at_least(1),
+    "learning_rate": ABOVE_0,
+    "layer_decay": Range("above 0 and at most 1", lambda x: 0 < x <= 1),
+    "head_learning_rate": ABOVE_0,
+    "weight_decay": at_least(0),
+    "warmup": SHARE,
+    "repeat_rare": SHARE,
+    "max_tokens": at_least(8),
+    "dev_share": PROPER_SHARE,
+    "seed": SEED,
+    "threads": at_least(1),
+}
+_LATER = {
+    "output": "softmax",
+    "layer_decay": 1.0,
+    "repeat_rare": 0.0,
+    "cut": "head",
+    "threshold": False,
+}
+"""Settings that came later, where they change nothing: so a model that was made before is known again."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +74,20 @@ class TrainSettings:
     out: Path
     head: Literal["hdln", "mlp"] = "hdln"
     """Hierarchical head or flat one; the paper has both."""
+    output: Literal["softmax", "entmax15", "sparsemax"] = "softmax"
+    """Scores of labels to probabilities. Votes are sparse and a softmax is never 0; the others can be
+    (Peters et al., ACL 2019; Martins and Astudillo, ICML 2016)."""
     loss: str = "kl"
     """`kl`, `cross-entropy` or `hellinger`; the paper names all three and not which it used."""
+    weighting: str = "equal"
+    """How the groups' losses become one: eq. 1 (`equal`), the paper's `learned`, `learned-entropy`, or
+    `uncertainty`, `imtl-l`, `dwa`, `pcgrad`."""
+    weighting_learning_rate: float = 1e-2
+    """Of what a weighting learns; the paper is silent."""
+    entropy: float = 0.5
+    """Nats of loss that a nat of the weights' entropy is worth under `learned-entropy`."""
+    only: tuple[str, ...] = ()
+    """Groups to learn, such as `duration`, where not all: what a group gains from the others' company."""
     beta: float = 0.5
     """Weight of HDLN's local classifiers in the final distribution; HMCN's value."""
     pooling: Literal["mean", "cls"] = "mean"
@@ -43,6 +109,9 @@ class TrainSettings:
     """Posts; paper."""
     learning_rate: float = 2e-5
     """Of the encoder; paper."""
+    layer_decay: float = 1.0
+    """The learning rate of each layer of the encoder, as a share of that of the layer above; 1: all learn
+    alike. Howard and Ruder, ACL 2018."""
     head_learning_rate: float = 3e-4
     """Of the head, which starts from nothing; the paper may have used one rate for all."""
     weight_decay: float = 0.01
@@ -50,6 +119,16 @@ class TrainSettings:
     """Share of the steps over which the learning rate rises; then it falls on a cosine."""
     max_tokens: int = 512
     """Tokens kept per post; the rest is cut."""
+    cut: Literal["head", "head-tail"] = "head"
+    """What is kept of a post that is too long: its beginning, or a quarter of that and its end (Sun et al.,
+    CCL 2019)."""
+    repeat_rare: float = 0.0
+    """Posts with a label that fewer training posts have than this share are repeated, by the root of how
+    much fewer: repeat-factor sampling (Gupta et al., CVPR 2019). 0: none is."""
+    calibrate: bool = False
+    """Fit a temperature a group to the votes of the dev split, when training is over."""
+    threshold: bool = False
+    """Fit a threshold a category to the dev split, below which a probability becomes exactly 0."""
     dev_share: float = 0.1
     """Share of the training posts held out where the labels have no dev split."""
     seed: int = 0
@@ -61,57 +140,33 @@ class TrainSettings:
     """Replace a model that is there."""
 
     def __post_init__(self) -> None:
-        rules = [
-            ("--beta must be from 0 to 1", self.beta, 0 <= self.beta <= 1),
-            ("--epochs must be at least 1", self.epochs, self.epochs >= 1),
-            ("--patience must be at least 1", self.patience, self.patience >= 1),
-            ("--batch-size must be at least 1", self.batch_size, self.batch_size >= 1),
-            ("--learning-rate must be above 0", self.learning_rate, self.learning_rate > 0),
-            (
-                "--head-learning-rate must be above 0",
-                self.head_learning_rate,
-                self.head_learning_rate > 0,
-            ),
-            ("--warmup must be from 0 to below 1", self.warmup, 0 <= self.warmup < 1),
-            (
-                "--head-dropout must be from 0 to below 1",
-                self.head_dropout,
-                0 <= self.head_dropout < 1,
-            ),
-            (
-                "--attention-dropout must be from 0 to below 1",
-                self.attention_dropout,
-                0 <= self.attention_dropout < 1,
-            ),
-            (
-                "--dev-share must be above 0 and below 1",
-                self.dev_share,
-                0 < self.dev_share < 1,
-            ),
-            ("--weight-decay must be at least 0", self.weight_decay, self.weight_decay >= 0),
-            ("--seed must be from 0 to 2^32 - 1", self.seed, 0 <= self.seed < 2**32),
-            (
-                "--threads must be at least 1",
-                self.threads,
-                self.threads is None or self.threads >= 1,
-            ),
-            (
-                "--batch-size must be at least 2 with --norm batch",
-                self.batch_size,
-                self.norm != "batch" or self.batch_size >= 2,
-            ),
-            ("--head-size must be at least 1", self.head_size, self.head_size >= 1),
-            ("--max-tokens must be at least 8", self.max_tokens, self.max_tokens >= 8),
-        ]
-        for rule, value, holds in rules:
+        check_choices(self, _CHOICES)
+        check_ranges(self, _RANGES)
+        for rule, value, holds in self._together():
             if not holds:
                 raise SettingsError(f"{rule}, got {value}")
 
+    def _together(self) -> list[tuple[str, Any, bool]]:
+        """Rules over several settings."""
+        softmax, kl = self.output == "softmax", self.loss == "kl"
+        batch_norm = self.norm == "batch"
+        return [
+            (
+                "--batch-size must be at least 2 with --norm batch",
+                self.batch_size,
+                not batch_norm or self.batch_size >= 2,
+            ),
+            (f"--loss must be kl with --output {self.output}", self.loss, softmax or kl),
+        ]
+
     def identity(self) -> dict[str, Any]:
-        """What decides the weights: all but where they go and how many threads round them."""
+        """What decides the weights: all but where they go, and what computes and rounds them."""
         settings = asdict(self)
-        for name in ("out", "overwrite", "threads"):
+        for name in ("out", "overwrite", "threads", "device"):
             del settings[name]
+        for name, nothing in _LATER.items():
+            if settings[name] == nothing:
+                del settings[name]
         return settings
 
     def fingerprint(self, *contents: str) -> str:

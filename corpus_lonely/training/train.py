@@ -1,8 +1,6 @@
 """Trains an encoder with a head on labelled posts, with the Hugging Face Trainer."""
 
-import json
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,25 @@ import transformers
 from transformers import Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
-from corpus_lonely import __version__
-from corpus_lonely.errors import LabelsError, OutputError, SettingsError
-from corpus_lonely.files import about_folder, output_error, read_json, write_json
+from corpus_lonely import __version__, metrics
+from corpus_lonely.errors import LabelsError, SettingsError
+from corpus_lonely.files import output_error, write_json
 from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
-from corpus_lonely.training.curve import draw_curve
+from corpus_lonely.training.calibration import (
+    changed_by_group,
+    fit_temperatures,
+    fit_thresholds,
+    temper,
+    without_small,
+)
+from corpus_lonely.training.card import model_card, public_settings
+from corpus_lonely.training.curve import draw_curve, draw_weights
 from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
+from corpus_lonely.training.processes import world_size
+from corpus_lonely.training.repeating import repeated
+from corpus_lonely.training.run_folder import RunFolder
 from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.trainer import make_trainer
 
@@ -36,6 +45,8 @@ class TrainReport:
     best_epoch: float
     epochs: float
     """Epochs run, until patience ended."""
+    score: float = float("nan")
+    """Of the best checkpoint: the mean over the groups, as `metrics.selection_score` has it."""
     already_there: bool = False
     """The same model had been trained before, and nothing was done."""
 
@@ -52,14 +63,20 @@ def train_model(
     """
     progress = progress or Silent()
     taxonomy = taxonomy or loneliness()
+    if world_size() > 1:
+        raise SettingsError(
+            "`train` runs in one process, and torchrun started several",
+            hint="Start it without torchrun; `adapt` can use several GPUs",
+        )
     train, dev = _splits(settings, taxonomy, progress)
     fingerprint = settings.fingerprint(
         train.fingerprint, dev.fingerprint, encoder_fingerprint(settings.encoder)
     )
-    done = _finished(settings, fingerprint)
+    folder = RunFolder(settings.out, "train", _RECORD, "a model of other settings or labels")
+    done = _finished(folder, settings, fingerprint)
     if done:
         return done
-    checkpoints = _checkpoint_folder(settings, fingerprint)
+    checkpoints = folder.clear_checkpoints(fingerprint)
     with quiet():
         trainer = make_trainer(settings, train, dev, checkpoints, progress)
         resume = get_last_checkpoint(str(checkpoints))
@@ -72,7 +89,11 @@ def train_model(
         finally:
             progress.finish()
         report = _report(settings, trainer)
-        _write_model(settings, trainer, fingerprint, report)
+        if settings.calibrate or settings.threshold:
+            report = _fit_outputs(settings, trainer, report)
+        sizes = {"train": len(train), "dev": len(dev)}
+        card = model_card(settings, taxonomy, sizes, report.dev, report.best_epoch)
+        _write_model(folder, settings, trainer, fingerprint, report, card)
     return report
 
 
@@ -86,6 +107,7 @@ def _splits(
             where=settings.labels,
             hint="Name it train_set or train",
         )
+    _check_only(settings, taxonomy)
     train, dev = splits["train"], splits.get("dev")
     if dev is None:
         rows = np.random.default_rng(settings.seed).permutation(len(train)).tolist()
@@ -99,58 +121,38 @@ def _splits(
     return train, dev
 
 
+def _check_only(settings: TrainSettings, taxonomy: Taxonomy) -> None:
+    names = [group.name for group in taxonomy.groups]
+    for name in settings.only:
+        if name not in names:
+            raise SettingsError(f"--only must be one of {', '.join(names)}, got {name}")
+
+
 def _check_splits(settings: TrainSettings, train: LabelledPosts, dev: LabelledPosts) -> None:
     for name, posts in (("train", train), ("dev", dev)):
         check_targets(posts, f"{settings.labels} ({name})")
-    if settings.norm == "batch" and len(train) % settings.batch_size == 1:
-        raise SettingsError(
-            f"--batch-size must not leave a last batch of one post with --norm batch: there are "
-            f"{len(train)} posts, got {settings.batch_size}"
-        )
+    if settings.norm == "batch":
+        count = len(repeated(train, settings.repeat_rare, settings.seed))
+        if count % settings.batch_size == 1:
+            raise SettingsError(
+                f"--batch-size must not leave a last batch of one post with --norm batch: there are "
+                f"{count} posts, got {settings.batch_size}"
+            )
 
 
-def _finished(settings: TrainSettings, fingerprint: str) -> TrainReport | None:
-    """The report of the same run finished before; OutputError when `out` holds anything else."""
-    out = settings.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+def _finished(folder: RunFolder, settings: TrainSettings, fingerprint: str) -> TrainReport | None:
+    """The report of the same run finished before."""
+    found = folder.finished(fingerprint, settings.overwrite)
+    if found is None:
         return None
-    record = out / _RECORD
-    if not record.is_file():
-        what = (
-            "was not made by `corpus-lonely train`"
-            if settings.overwrite
-            else "exists and is not empty"
-        )
-        raise OutputError(what, where=out, hint="Give another --out")
-    if settings.overwrite:
-        return None
-    found = read_json(record)
-    if found.get("fingerprint") != fingerprint:
-        raise OutputError(
-            "holds a model of other settings or labels",
-            where=out,
-            hint="Give another --out, or --overwrite to replace it",
-        )
-    return TrainReport(out, found["dev"], found["best_epoch"], found["epochs"], already_there=True)
-
-
-def _checkpoint_folder(settings: TrainSettings, fingerprint: str) -> Path:
-    """Where this run's checkpoints go; those of another run are cleared away."""
-    folder = about_folder(settings.out) / "checkpoints"
-    ours = folder / fingerprint
-    try:
-        if folder.is_dir():
-            for other in folder.iterdir():
-                if other != ours:
-                    shutil.rmtree(other)
-        ours.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, folder) from error
-    for checkpoint in ours.glob("checkpoint-*"):
-        # the Trainer writes this file last: without it the checkpoint is torn
-        if not (checkpoint / "trainer_state.json").is_file():
-            shutil.rmtree(checkpoint)
-    return ours
+    return TrainReport(
+        folder.out,
+        found["dev"],
+        found["best_epoch"],
+        found["epochs"],
+        found["score"],
+        already_there=True,
+    )
 
 
 def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:
@@ -161,32 +163,48 @@ def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:
         group, dot, name = key.removeprefix("eval_").partition(".")
         if dot:
             dev.setdefault(group, {})[name] = value
-    return TrainReport(settings.out, dev, best["epoch"], evaluations[-1]["epoch"])
+    epochs = evaluations[-1]["epoch"]
+    return TrainReport(settings.out, dev, best["epoch"], epochs, best["eval_selection"])
+
+
+def _fit_outputs(settings: TrainSettings, trainer: Trainer, report: TrainReport) -> TrainReport:
+    """Sets the temperatures and thresholds of dev; the report with what dev comes to under them."""
+    model: Any = trainer.model
+    posts: Any = trainer.eval_dataset
+    groups, taxonomy = list(model.learnt), model.taxonomy
+    output = trainer.predict(posts)  # in an order of its own
+    targets = metrics.Targets(taxonomy, np.asarray(output.label_ids, dtype=np.float64))
+    predicted_NL = np.asarray(output.predictions, dtype=np.float64)
+    if settings.calibrate:
+        model.config.temperatures = fit_temperatures(targets, predicted_NL, groups)
+        predicted_NL = changed_by_group(temper, targets, predicted_NL, model.config.temperatures)
+    if settings.threshold:
+        model.config.thresholds = fit_thresholds(targets, predicted_NL, groups)
+        predicted_NL = changed_by_group(
+            without_small, targets, predicted_NL, model.config.thresholds
+        )
+    judged = metrics.evaluate(targets, predicted_NL)
+    results = {group: judged[group] for group in groups}
+    return replace(report, dev=results, score=metrics.selection_score(results, taxonomy))
 
 
 def _write_model(
-    settings: TrainSettings, trainer: Trainer, fingerprint: str, report: TrainReport
+    folder: RunFolder,
+    settings: TrainSettings,
+    trainer: Trainer,
+    fingerprint: str,
+    report: TrainReport,
+    card: str,
 ) -> None:
-    """The model folder, made beside and renamed into place; then the checkpoints are let go."""
-    about = about_folder(settings.out)
-    draft = about / "model"
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
+    def write(draft: Path) -> None:
         trainer.save_model(str(draft))
         (draft / "training_args.bin").unlink(missing_ok=True)  # a pickle: a model folder is data
-        write_json(draft / _RECORD, _record(settings, trainer, fingerprint, report))
+        write_json(draft / folder.record, _record(settings, trainer, fingerprint, report))
+        (draft / "README.md").write_text(card, "utf-8")
         draw_curve(trainer.state.log_history, draft / "training.png")
-        for path in draft.iterdir():
-            path.chmod(0o644)  # some writers leave files to their owner alone; a lab shares models
-        if settings.out.exists():
-            shutil.rmtree(settings.out)
-        settings.out.parent.mkdir(parents=True, exist_ok=True)
-        draft.rename(settings.out)
-        shutil.rmtree(about / "checkpoints")
-        if not any(about.iterdir()):
-            about.rmdir()
-    except OSError as error:
-        raise output_error(error, settings.out) from error
+        draw_weights([trainer.state.log_history], draft / "weights.png")
+
+    folder.publish(write)
 
 
 def _record(
@@ -194,7 +212,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
-        "settings": json.loads(json.dumps(settings.identity(), default=str)),
+        "settings": public_settings(settings.identity()),
         "versions": {
             "corpus_lonely": __version__,
             "torch": torch.__version__,
@@ -202,6 +220,7 @@ def _record(
         },
         "best_epoch": report.best_epoch,
         "epochs": report.epochs,
+        "score": report.score,
         "dev": report.dev,
         "history": trainer.state.log_history,
     }

@@ -1,7 +1,8 @@
 """The Hugging Face Trainer as a run sets it up: network, optimiser, arguments, metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,16 +12,21 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 from transformers.trainer_callback import PrinterCallback
 
 from corpus_lonely import metrics
-from corpus_lonely.errors import SettingsError
-from corpus_lonely.inference.device import computes_bf16, find_device, keep_freed_memory
+from corpus_lonely.inference.device import keep_freed_memory
 from corpus_lonely.model.encoder import check_length, load_pretrained
+from corpus_lonely.model.heads import LOSSES_OF
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
+from corpus_lonely.model.weighting import make_weighting
 from corpus_lonely.progress import Progress
 from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.dataset import Collator, TokenisedPosts
+from corpus_lonely.training.devices import device_arguments, on_one_gpu
 from corpus_lonely.training.labels import LabelledPosts
+from corpus_lonely.training.optimizer import make_optimizer
+from corpus_lonely.training.repeating import repeated
 from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.weighted import WeightedTrainer
 
 
 def make_trainer(
@@ -38,15 +44,26 @@ def make_trainer(
         torch.set_num_threads(settings.threads)
     keep_freed_memory()
     model, tokenizer = make_network(settings, train)
-    trainer = Trainer(
+    config: Any = model.config
+    trained_on = repeated(train, settings.repeat_rare, settings.seed)
+    groups = list(model.learnt)
+    weighting = make_weighting(
+        settings.weighting,
+        LOSSES_OF[settings.head],
+        groups,
+        model.taxonomy.root.name,
+        settings.entropy,
+    )
+    trainer = WeightedTrainer(
+        weighting,
         model=model,
         args=_arguments(settings, checkpoints),
-        train_dataset=TokenisedPosts(train, tokenizer, settings.max_tokens),
-        eval_dataset=TokenisedPosts(dev, tokenizer, settings.max_tokens),
+        train_dataset=TokenisedPosts(trained_on, tokenizer, config),
+        eval_dataset=TokenisedPosts(dev, tokenizer, config),
         data_collator=Collator(tokenizer.pad_token_id or 0, settings.max_tokens),
         processing_class=tokenizer,
-        optimizers=(make_optimizer(settings, model), None),
-        compute_metrics=_compute_metrics(dev.targets.taxonomy),
+        optimizers=(make_optimizer(settings, model, weighting), None),
+        compute_metrics=_compute_metrics(dev.targets.taxonomy, groups),
         callbacks=[
             EarlyStoppingCallback(early_stopping_patience=settings.patience),
             ProgressCallback(progress),
@@ -75,21 +92,19 @@ def make_network(
         head_dropout=settings.head_dropout,
         beta=settings.beta,
         rejoin=settings.rejoin,
+        output=settings.output,
         loss=settings.loss,
         max_tokens=settings.max_tokens,
+        cut=settings.cut,
         label_means=metrics.mean_targets(train.targets).tolist(),
+        only=settings.only,
     )
     return LonelinessModel(config, encoder), tokenizer
 
 
 def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
-    device = find_device(settings.device)
-    if device.type == "cuda" and device.index:
-        raise SettingsError(
-            f"--device must be cuda or cuda:0 for training, got {device}",
-            hint=f"Set CUDA_VISIBLE_DEVICES={device.index} and give --device cuda",
-        )
     arguments = TrainingArguments(
+        **device_arguments(settings.device, settings.precision),
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -97,10 +112,6 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         lr_scheduler_type="cosine",
         warmup_steps=settings.warmup,  # below 1 it is a share of the steps
         train_sampling_strategy="group_by_length",
-        bf16=settings.precision == "bf16"
-        or (settings.precision == "auto" and computes_bf16(device)),
-        use_cpu=device.type == "cpu",
-        dataloader_pin_memory=device.type == "cuda",
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=1,  # beside the best one
@@ -116,30 +127,16 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         seed=settings.seed,
         data_seed=settings.seed,
     )
-    # else torch's DataParallel multiplies the batch by the number of GPUs, unasked
-    arguments._n_gpu = min(1, arguments.n_gpu)  # noqa: SLF001  (no public way)
-    return arguments
+    return on_one_gpu(arguments)
 
 
-def make_optimizer(settings: TrainSettings, model: LonelinessModel) -> torch.optim.Optimizer:
-    """AdamW with the head's own learning rate, and no weight decay on biases and norms."""
-    groups = []
-    for part, rate in (
-        (model.encoder, settings.learning_rate),
-        (model.head, settings.head_learning_rate),
-    ):
-        for decays in (True, False):
-            chosen = [p for p in part.parameters() if (p.ndim > 1) == decays]
-            decay = settings.weight_decay if decays else 0.0
-            groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
-    # fused: one pass over memory for each tensor, a quarter of the time on a CPU
-    return torch.optim.AdamW(groups, fused=True)
-
-
-def _compute_metrics(taxonomy: Taxonomy) -> Callable[[EvalPrediction], dict[str, float]]:
+def _compute_metrics(
+    taxonomy: Taxonomy, groups: Sequence[str]
+) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         targets = metrics.Targets(taxonomy, np.asarray(prediction.label_ids, dtype=np.float64))
-        results = metrics.evaluate(targets, np.asarray(prediction.predictions))
+        judged = metrics.evaluate(targets, np.asarray(prediction.predictions))
+        results = {group: judged[group] for group in groups}
         flat = {f"{group}.{name}": x for group, row in results.items() for name, x in row.items()}
         return {"selection": metrics.selection_score(results, taxonomy), **flat}
 

@@ -50,6 +50,7 @@ class Stage:
         self.out = self.disk / "scores"
         self._options = {"--input": posts, "--model": model, "--out": self.out}
         self._dice = random.Random(schedule.number)
+        self.apart = schedule.apart
         self._apart = Apart(home) if schedule.apart else None
         self._kept: dict[str, tuple[int, int]] = {}
         self._damaged: dict[str, tuple[int, int]] = {}

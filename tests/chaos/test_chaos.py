@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +16,8 @@ from tests.scoring.test_job import contents
 
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES", "50"))
+INTERRUPTED = "Interrupted. What is done is kept: run the same command again to go on."
+DIED = "a worker process ended while it started (Nanny failed to start). It may be short of memory."
 
 
 def play(
@@ -40,7 +43,12 @@ def _compare(stage: Stage, posts: Path, undisturbed: Path) -> None:
     assert contents(stage.out) == contents(undisturbed)
     assert stage.made_again() == []
     about = stage.out.with_name("scores.about")
-    assert sorted(entry.name for entry in about.iterdir()) == ["lock", "scores.json"]
+    left = {entry.name for entry in about.iterdir()} - {"lock", "scores.json"}
+    if stage.apart and left == {"staging"}:
+        # a worker that has outlived its scheduler began to write a part that others had made meanwhile
+        left -= {"staging"} if not any((about / "staging").iterdir()) else set()
+    assert left == set()
+    assert (about / "scores.json").exists()
     told = undisturbed.with_name("scores.about") / "scores.json"
     assert (about / "scores.json").read_bytes() == told.read_bytes()
     description = inspect_scores(stage.out).description
@@ -64,6 +72,7 @@ def test_a_random_schedule(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_a_worker_dies_a_part_rots_the_driver_dies(
     chaos_posts: Path, chaos_model: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -78,10 +87,12 @@ def test_a_worker_dies_a_part_rots_the_driver_dies(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("blow", "status", "told"),
+    ("blow", "after_s", "status", "told"),
     [
-        (signal.SIGINT, 130, "Interrupted. What is done is kept: run the same command again to go"),
-        (signal.SIGKILL, 1, "a worker process ended while it started (Nanny failed to start). It"),
+        (signal.SIGINT, 0.0, 130, INTERRUPTED),
+        (signal.SIGINT, 0.1, 130, INTERRUPTED),
+        (signal.SIGINT, 0.4, 130, INTERRUPTED),
+        (signal.SIGKILL, 0.0, 1, DIED),
     ],
 )
 def test_what_happens_while_workers_start_is_told_in_one_line(
@@ -89,6 +100,7 @@ def test_what_happens_while_workers_start_is_told_in_one_line(
     chaos_model: Path,
     tmp_path: Path,
     blow: signal.Signals,
+    after_s: float,
     status: int,
     told: str,
 ) -> None:
@@ -102,15 +114,15 @@ def test_what_happens_while_workers_start_is_told_in_one_line(
     try:
         while not run.workers():
             assert run.process.poll() is None, run.log.read_text("utf-8")
-        # to the driver alone: a worker whose Python has hardly begun answers for itself, at length
-        if blow == signal.SIGINT:
-            run.process.send_signal(blow)
+        time.sleep(after_s)
+        if blow == signal.SIGINT:  # as a terminal does: to all of them, the resource tracker too
+            os.killpg(run.process.pid, blow)
         else:
             run.workers()[0].send_signal(blow)
         assert run.process.wait(60) == status
         assert leftovers(run) == []
-        lines = run.log.read_text("utf-8").splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith(f"Error: {told}")
+        *before, last = run.log.read_text("utf-8").splitlines()
+        assert last.startswith(f"Error: {told}")
+        assert [line for line in before if " Dask workers; watch them at " not in line] == []
     finally:
         run.end_all()

@@ -17,9 +17,21 @@ from corpus_lonely.cli.main import main
 from corpus_lonely.tables import table_schema
 from tests.command_lines import ROOT, commands_in, fenced, leaves, parsed
 
-LINKING = ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/cli.md", "docs/clusters.md"]
+LINKING = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/data.md",
+    "docs/cli.md",
+    "docs/clusters.md",
+    "docs/crawl.md",
+    "docs/paper.md",
+    "docs/study.md",
+]
 LINKING += ["jobs/README.md", "jobs/slurm/README.md", "jobs/ssh/README.md"]
-HEAVY = ("torch", "transformers", "datasets", "polars", "pyarrow", "dask", "distributed", "numpy")
+HEAVY = (
+    *("torch", "transformers", "datasets", "polars", "pyarrow", "dask", "distributed", "numpy"),
+    *("praw", "requests"),
+)
 LEAVES = dict(leaves())
 
 
@@ -99,7 +111,18 @@ def test_every_option_has_a_help_text(path: str) -> None:
 def test_the_readme_shows_the_commands_in_order() -> None:
     shells = fenced((ROOT / "README.md").read_text("utf-8"), "bash")
     shown = [parsed(words).info_name for shell in shells for words in commands_in(shell)]
-    assert shown == ["dump", "train", "evaluate", "score", "study", "describe"]
+    assert shown == [
+        "dump",
+        "adapt",
+        "train",
+        "evaluate",
+        "ensemble",
+        "experiment",
+        "score",
+        "study",
+        "sample",
+        "describe",
+    ]
 
 
 @pytest.mark.parametrize("page", LINKING)

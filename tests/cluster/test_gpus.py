@@ -1,5 +1,6 @@
 """GPUs are counted without torch, and each worker sees its own."""
 
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -7,20 +8,86 @@ import pytest
 from corpus_lonely.cluster import count_gpus, gpus
 from corpus_lonely.cluster.processes import environment
 
+HEAD = "from typing import Optional\n\n__all__ = ['__version__', 'cuda', 'hip']\n"
+CUDA = "__version__ = '2.9.0+cu128'\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n"
+ROCM = "__version__ = '2.9.0+rocm6.4'\ncuda: Optional[str] = None\nhip: Optional[str] = '6.4.4'\n"
+# as conda builds them: nothing in the version says so
+CONDA = "__version__ = '2.9.0'\ndebug = False\ncuda = None\nhip = None\n"
+CONDA_CUDA = "__version__ = '2.9.0'\ndebug = False\ncuda = '12.9'\nhip = None\n"
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
-def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The `version.py` of a torch that is found first, but cannot be imported; no GPU is hidden."""
+    folder = tmp_path / "site" / "torch"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('torch was imported')\n")
+    spec = ModuleSpec("torch", None, origin=str(folder / "__init__.py"))
+    monkeypatch.setattr(gpus, "find_spec", lambda _name: spec)
+    for name in VISIBLE:
+        monkeypatch.delenv(name, raising=False)
+    return folder / "version.py"
+
+
+@pytest.fixture
+def two_nvidia(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with two GPUs of NVIDIA."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU 0: one (UUID: GPU-a)'\necho 'GPU 1: two (UUID: GPU-b)'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(gpus, "version", lambda _package: "2.9.0")
-    assert count_gpus() == 2
-    for visible, expected in (("", 0), ("-1", 0), ("3", 1), ("GPU-a,GPU-b", 2)):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        assert count_gpus() == expected
-    monkeypatch.setattr(gpus, "version", lambda _package: "2.9.0+cpu")
+
+
+@pytest.fixture
+def three_amd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with a CPU and three GPUs of AMD, as their driver shows them."""
+    for number, gpu in enumerate((0, 51234, 7, 9)):
+        (tmp_path / "nodes" / str(number)).mkdir(parents=True)
+        (tmp_path / "nodes" / str(number) / "gpu_id").write_text(f"{gpu}\n")
+    monkeypatch.setattr(gpus, "_AMD_NODES", tmp_path / "nodes")
+
+
+@pytest.mark.usefixtures("two_nvidia", "three_amd")
+@pytest.mark.parametrize(
+    ("build", "expected"), [(CUDA, 2), (CONDA_CUDA, 2), (CONDA, 0), (ROCM, 3), ("cuda = (", 0)]
+)
+def test_gpus_are_counted_that_the_build_of_torch_computes_on(
+    torch: Path, build: str, expected: int
+) -> None:
+    torch.write_text(HEAD + build)
+    assert count_gpus() == expected
+
+
+def test_without_torch_there_is_no_gpu(torch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert count_gpus() == 0  # its version.py is not there
+    monkeypatch.setattr(gpus, "find_spec", lambda _name: None)
     assert count_gpus() == 0
+
+
+@pytest.mark.usefixtures("two_nvidia")
+@pytest.mark.parametrize(
+    ("visible", "expected"), [("", 0), ("-1", 0), ("NoDevFiles", 0), ("3", 1), ("GPU-a,GPU-b", 2)]
+)
+def test_gpus_that_are_hidden_are_not_counted(
+    torch: Path, monkeypatch: pytest.MonkeyPatch, visible: str, expected: int
+) -> None:
+    torch.write_text(HEAD + CUDA)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert count_gpus() == expected
+
+
+@pytest.mark.usefixtures("three_amd")
+@pytest.mark.parametrize("name", VISIBLE)
+def test_gpus_of_amd_have_other_names_to_be_hidden_by(
+    torch: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    torch.write_text(HEAD + ROCM)
+    monkeypatch.setenv(name, "4,6")
+    assert count_gpus() == 2
+    # HIP counts anew what the runtime below it shows
+    dealt = "1" if name == "ROCR_VISIBLE_DEVICES" else "6"
+    assert gpus.pin(1, 2) == {"HIP_VISIBLE_DEVICES": dealt, "CUDA_VISIBLE_DEVICES": dealt}
 
 
 def test_each_worker_sees_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

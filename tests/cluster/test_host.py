@@ -1,11 +1,13 @@
 """The workers of one host, for a scheduler elsewhere: what they see, and how they end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +65,19 @@ def client(shown: tuple[Path, Path, Path]) -> Iterator[Any]:
         yield client
 
 
-def start(client: Any, shown: tuple[Path, Path, Path]) -> subprocess.Popen[bytes]:
-    """A host of one worker, in a process group of its own as a job is; returns when it is there."""
+def begin(
+    client: Any, shown: tuple[Path, Path, Path], **options_of_popen: Any
+) -> subprocess.Popen[Any]:
+    """A host of one worker, in a process group of its own as a job is."""
     options = ["--scheduler", client.scheduler.address, "--workers", "1", "--threads", "1"]
     for name, path in zip(("ca", "cert", "key"), shown, strict=True):
         options += [f"--tls-{name}", str(path)]
-    process = subprocess.Popen([*COMMAND, *options], start_new_session=True)
+    return subprocess.Popen([*COMMAND, *options], start_new_session=True, **options_of_popen)
+
+
+def start(client: Any, shown: tuple[Path, Path, Path]) -> subprocess.Popen[Any]:
+    """A host of one worker; returns when it is there."""
+    process = begin(client, shown)
     client.wait_for_workers(1, timeout=60)
     return process
 
@@ -94,6 +103,83 @@ def test_a_task_is_not_blamed_for_jobs_that_are_ended(
             time.sleep(0.1)
         assert future.status == "pending"
         assert client.cluster.scheduler.tasks["long"].suspicious == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("there", [False, True], ids=["as its worker starts", "at work"])
+def test_ctrl_c_ends_a_host_and_its_worker_without_a_traceback(
+    there: bool, client: Any, shown: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        process = begin(client, shown, stderr=log)
+    if there:
+        client.wait_for_workers(1, timeout=60)
+    family = psutil.Process(process.pid)
+    while len(children := family.children(recursive=True)) < 2:  # the resource tracker is one
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    told = (tmp_path / "log").read_text()
+    assert "Traceback" not in told, told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("killed", "reason"),
+    [(1, "[Errno 20] Not a directory: '{scratch}"), (4, "3 ended while they started")],
+)
+def test_a_host_says_why_it_cannot_start_its_worker_again(
+    killed: int, reason: str, client: Any, shown: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "DASK_TEMPORARY_DIRECTORY": str(scratch)}
+    process = begin(client, shown, stderr=subprocess.PIPE, text=True, env=environment)
+    client.wait_for_workers(1, timeout=60)
+    if killed == 1:
+        shutil.rmtree(scratch)
+        scratch.write_text("no folder any more")
+    seen: set[int] = set()
+    time.sleep(0.5)  # its nanny learns a little later that it is there
+    # the first is killed at work, the others as they start
+    while len(seen) < killed and process.poll() is None:
+        for worker in workers_of(process):
+            if worker.pid not in seen:
+                worker.kill()
+                seen.add(worker.pid)
+        time.sleep(0.01)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = [line for line in told.splitlines() if line.startswith("Error: ")]
+    assert "a worker died, and could not be started again (" in line
+    assert reason.format(scratch=scratch) in line
+
+
+@pytest.mark.slow
+def test_a_host_whose_first_worker_is_killed_does_not_blame_the_scheduler(
+    client: Any, shown: tuple[Path, Path, Path]
+) -> None:
+    process = begin(client, shown, stderr=subprocess.PIPE, text=True)
+    while not (workers := workers_of(process)):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    workers[0].kill()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "a worker process ended while it started. It may be short of memory" in told
+    assert "Traceback" not in told
+
+
+def workers_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    """The worker processes of a host."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.mark.slow

@@ -46,7 +46,8 @@ def _seen() -> dict[str, object]:
     return {
         "pid": os.getpid(),
         "threads": [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "RAYON")],
-        "interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        "ignored": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        "blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     }
 
 
@@ -56,7 +57,8 @@ def test_workers_of_this_machine() -> None:
         assert len(opened.workers()) == 2
         assert opened.alive()
         assert all(worker["threads"] == ["3", "3", "3"] for worker in seen)
-        assert all(worker["interrupt"] for worker in seen)
+        assert all(worker["ignored"] and worker["blocked"] for worker in seen)
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # here it is heard
         assert all(address.startswith("tls://127.0.0.1:") for address in opened.workers())
         assert str(opened.dashboard).startswith("http://127.0.0.1:")
         assert_strangers_are_turned_away(opened.address)

@@ -89,3 +89,18 @@ def test_every_worker_leaves_before_its_job_ends(walltime: str) -> None:
     left = walltime_seconds(walltime) - (life + stagger)
     assert 0 < stagger <= left
     assert life - stagger > 0.6 * walltime_seconds(walltime)
+
+
+@pytest.mark.parametrize(
+    ("options", "gpus"),
+    [
+        (("--gres=gpu:a100:1",), 1),
+        (("--constraint=a100", "--gpus=1"), 1),
+        (("--gpus-per-node=4",), 1),
+        (("-G1",), 1),
+        (("--gres=tmpdisk:100",), 0),
+        (("--constraint=gpu",), 0),
+    ],
+)
+def test_gpus_that_sbatch_is_asked_for_are_known(options: tuple[str, ...], gpus: int) -> None:
+    assert SlurmSettings(sbatch=options).gpus == gpus

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from tests.cluster.strangers import assert_strangers_are_turned_away
 from tests.command_lines import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+SBATCH = ("sbatch", "--parsable")
 
 
 @pytest.fixture
@@ -48,6 +51,7 @@ def test_the_same_bytes_from_workers_in_jobs(
     assert list(asked.folder.glob("tls-*")) == []  # and the certificates deleted
 
 
+@pytest.mark.long
 def test_workers_whose_lives_end_lose_nothing(
     slurm: Slurm,
     asked: SlurmSettings,
@@ -79,6 +83,7 @@ def test_a_worker_leaves_when_its_life_is_over_and_another_comes(
     assert "worker-lifetime-reached" in first.read_text()
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_leaves_no_jobs_behind(
     slurm: Slurm, asked: SlurmSettings, scoring: Score, expected: Files, tmp_path: Path
 ) -> None:
@@ -150,111 +155,110 @@ def test_jobs_that_cannot_work_are_told_in_one_line(
         pass
 
 
-def edited(recipe: str, folder: Path, *changes: tuple[str, str]) -> Path:
-    """A recipe as a user would edit it, for this SLURM."""
-    text = (ROOT / "jobs" / "slurm" / recipe).read_text("utf-8")
-    bin_folder = Path(sys.executable).parent
-    for old, new in (("source .venv/bin/activate", f"export PATH={bin_folder}:$PATH"), *changes):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    text = re.sub(r"^#SBATCH --mem=.*$", "#SBATCH --mem=2G", text, flags=re.MULTILINE)
-    script = folder / recipe
-    script.write_text(text)
-    return script
-
-
 SCORE = "corpus-lonely score --input posts/ --model model/ --out scores/"
 
 
-def score_command(posts: Path, model: Path) -> str:
-    return (
-        f"corpus-lonely score --input {posts} --model {model} --out scores/ "
-        f"--shard-rows {SHARD_ROWS} --precision fp32"
-    )
+class Recipe:
+    """The recipes of jobs/slurm as a user would edit them, in a folder of this SLURM's."""
+
+    def __init__(self, slurm: Slurm, folder: Path, posts: Path, model: Path) -> None:
+        self.slurm, self.folder = slurm, folder
+        self._score = (
+            f"corpus-lonely score --input {posts} --model {model} --out scores/ "
+            f"--shard-rows {SHARD_ROWS} --precision fp32"
+        )
+
+    def start(self, name: str, *changes: tuple[str, str], by: Sequence[str] = SBATCH) -> str:
+        """Edits a recipe and starts it; returns what that says."""
+        text = (ROOT / "jobs" / "slurm" / name).read_text("utf-8")
+        path = f"export PATH={Path(sys.executable).parent}:$PATH"
+        for old, new in (("source .venv/bin/activate", path), (SCORE, self._score), *changes):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        script = self.folder / name
+        script.write_text(
+            re.sub(r"^#SBATCH --mem=.*$", "#SBATCH --mem=2G", text, flags=re.MULTILINE)
+        )
+        return self.slurm.run(*by, str(script), cwd=self.folder).strip()
+
+    def log(self, job: str) -> str:
+        """What a job has said."""
+        return (self.folder / f"score-{job}.log").read_text()
+
+    def assert_made(self, expected: Files) -> None:
+        """The scores are whole, once no job is left, and what stands beside them says so."""
+        self.slurm.wait_until_empty()
+        logs = {path.name: path.read_text() for path in self.folder.glob("score-*.log")}
+        out = self.folder / "scores"
+        assert out.is_dir(), logs
+        assert parts(out) == expected, logs
+        assert read_json(about_folder(out) / "scores.json")["totals"]["rows"] == 2000
 
 
-def assert_made(folder: Path, expected: Files) -> None:
-    """The scores are whole, and what stands beside them says so."""
-    logs = {path.name: path.read_text() for path in folder.glob("score-*.log")}
-    out = folder / "scores"
-    assert out.is_dir(), logs
-    assert parts(out) == expected, logs
-    assert read_json(about_folder(out) / "scores.json")["totals"]["rows"] == 2000
+@pytest.fixture
+def recipe(slurm: Slurm, tmp_path: Path, posts: Path, model: Path) -> Recipe:
+    """Starts recipes that score `posts`."""
+    return Recipe(slurm, tmp_path, posts, model)
 
 
-def test_the_recipe_of_a_job_array(
-    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
-) -> None:
-    script = edited(
+@pytest.mark.long
+def test_the_recipe_of_a_job_array(recipe: Recipe, expected: Files) -> None:
+    told = recipe.start(
         "array.sbatch",
-        tmp_path,
         ("#SBATCH --array=0-7", "#SBATCH --array=0-2"),
         ("#SBATCH --cpus-per-task=4", "#SBATCH --cpus-per-task=1"),
-        (SCORE, score_command(posts, model)),
+        by=("bash",),
     )
-    told = slurm.run("bash", str(script), cwd=tmp_path)
     first, last = map(int, re.findall(r"Jobs (\d+) and, after them, (\d+) are", told)[0])
-    slurm.wait_until_empty()
-    assert_made(tmp_path, expected)
-    array = [(tmp_path / f"score-{first}_{index}.log").read_text() for index in range(3)]
+    recipe.assert_made(expected)
+    array = [recipe.log(f"{first}_{index}") for index in range(3)]
     shares = [re.findall(r"scores, \d of its 20 parts: (\d+) posts", log) for log in array]
     assert shares == [["700"], ["700"], ["600"]]
-    checked = (tmp_path / f"score-{last}_0.log").read_text()
+    checked = recipe.log(f"{last}_0")
     assert "scores: 2,000 posts, 1,960 scored, 40 empty, 0 failed" in checked
     assert "All of it was done before: nothing to do." in checked
 
 
-def test_the_recipe_with_a_driver_in_a_job(
-    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
-) -> None:
-    script = edited(
-        "cluster.sbatch",
-        tmp_path,
-        (SCORE, score_command(posts, model)),
-        (
-            "--workers 8 --threads 4 --worker-memory 8GB --walltime 04:00:00",
-            "--workers 2 --threads 1 --worker-memory 1GB --walltime 5",
-        ),
-    )
-    slurm.run("sbatch", str(script), cwd=tmp_path)
-    slurm.wait_until_empty()
-    assert_made(tmp_path, expected)
-    assert len(list((tmp_path / "corpus-lonely-workers").glob("*.out"))) == 2
+WORKERS_OF_THE_DRIVER = "--workers 8 --threads 4 --worker-memory 8GB --walltime 04:00:00"
+
+
+def test_the_recipe_with_a_driver_in_a_job(recipe: Recipe, expected: Files) -> None:
+    two = "--workers 2 --threads 1 --worker-memory 1GB --walltime 5"
+    recipe.start("cluster.sbatch", (WORKERS_OF_THE_DRIVER, two))
+    recipe.assert_made(expected)
+    assert len(list((recipe.folder / "corpus-lonely-workers").glob("*.out"))) == 2
 
 
 def test_a_driver_in_a_job_whose_time_ends_takes_its_jobs_along(
-    slurm: Slurm, posts: Path, model: Path, tmp_path: Path
+    slurm: Slurm, recipe: Recipe
 ) -> None:
-    script = edited(
-        "cluster.sbatch",
-        tmp_path,
-        (SCORE, score_command(posts, model)),
-        (
-            "--workers 8 --threads 4 --worker-memory 8GB --walltime 04:00:00",
-            "--workers 1 --worker-memory 1GB --sbatch=--begin=now+1hour",  # as in a long queue
-        ),
-    )
-    job = slurm.run("sbatch", "--parsable", str(script), cwd=tmp_path).strip()
+    late = "--workers 1 --worker-memory 1GB --sbatch=--begin=now+1hour"  # as in a long queue
+    job = recipe.start("cluster.sbatch", (WORKERS_OF_THE_DRIVER, late))
     while len(slurm.jobs()) < 2:
         time.sleep(0.3)
     slurm.run("scancel", "--batch", "--signal=INT", job)  # what --signal=B:INT@120 does
     slurm.wait_until_empty(30)
-    assert "run the same command again to go on" in (tmp_path / f"score-{job}.log").read_text()
+    assert "run the same command again to go on" in recipe.log(job)
 
 
+@pytest.mark.parametrize(
+    "interface",
+    [pytest.param((), marks=pytest.mark.long), ("lo",)],
+    ids=["any interface", "one"],
+)
 def test_the_recipe_with_a_scheduler_file(
-    slurm: Slurm, posts: Path, model: Path, expected: Files, tmp_path: Path
+    slurm: Slurm, recipe: Recipe, expected: Files, interface: tuple[str, ...]
 ) -> None:
-    script = edited(
+    job = recipe.start(
         "scheduler-file.sbatch",
-        tmp_path,
         ("#SBATCH --nodes=2", "#SBATCH --nodes=1"),
         ("#SBATCH --cpus-per-task=16", "#SBATCH --cpus-per-task=2"),
-        (SCORE, score_command(posts, model)),
         ("workers=()", "workers=(--workers 2 --threads 1)"),
+        *(
+            ("# interface=(--interface ib0)", f"interface=(--interface {name})")
+            for name in interface
+        ),
     )
-    job = slurm.run("sbatch", "--parsable", str(script), cwd=tmp_path).strip()
-    slurm.wait_until_empty()
-    assert slurm.state(job) == "COMPLETED", (tmp_path / f"score-{job}.log").read_text()
-    assert_made(tmp_path, expected)
-    assert list(tmp_path.glob("tls-*")) == []
+    recipe.assert_made(expected)
+    assert slurm.state(job) == "COMPLETED", recipe.log(job)
+    assert list(recipe.folder.glob("tls-*")) == []

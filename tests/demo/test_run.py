@@ -121,6 +121,7 @@ def test_settings_name_key_rule_and_value() -> None:
         DemoSettings(Path("demo"), labelled=0)
 
 
+@pytest.mark.long
 def test_the_same_texts_make_the_same_encoder_in_every_process(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from corpus_lonely.demo.encoder import make_encoder; "

@@ -65,3 +65,21 @@ def test_minilm_is_not_cut_and_padded_to_128() -> None:
     tokens = tokenise(tokenizer, ["one", "word " * 300], max_tokens=512)
     assert tokens.lengths.tolist() == [3, 302]
     assert tokens.truncated.tolist() == [False, False]
+
+
+def test_of_a_long_text_its_beginning_and_its_end_can_be_kept(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(tiny_encoder)
+    words = ["alone", "lonely", "nobody", "isolated", "empty", "cake", "music"]
+    text = " ".join(words * 9)
+    whole = tokenise(tokenizer, [text], max_tokens=512).of(0).tolist()
+    assert len(whole) == 65
+    tokens = tokenise(tokenizer, ["alone", text, text], max_tokens=18, cut="head-tail")
+    assert tokens.truncated.tolist() == [False, True, True]
+    expected = [
+        *whole[:5],
+        *whole[-13:],
+    ]  # a quarter of 16 words and the rest, between the special ones
+    assert tokens.of(1).tolist() == tokens.of(2).tolist() == expected
+    assert tokens.of(0).tolist() == tokenise(tokenizer, ["alone"], 18).of(0).tolist()
+    exact = tokenise(tokenizer, [text], max_tokens=65, cut="head-tail")
+    assert (exact.of(0).tolist(), exact.truncated.tolist()) == (whole, [False])

@@ -165,6 +165,31 @@ def test_threads_may_share_an_engine(engine: Engine) -> None:
         np.testing.assert_array_equal(scores.num_tokens, expected.num_tokens)
 
 
+def test_the_count_of_threads_holds_in_every_thread_that_scores(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch keeps a count for each thread: one that has computed before does not hear of a new one."""
+
+    def ask() -> int:
+        torch.ones(64, 64) @ torch.ones(64, 64)
+        return torch.get_num_threads()
+
+    seen: list[int] = []
+    forward = Engine._forward
+
+    def counted(self: Engine, ids: Ids) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return forward(self, ids)
+
+    monkeypatch.setattr(Engine, "_forward", counted)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(torch.set_num_threads, 3).result()
+        assert other.submit(ask).result() == 3
+        engine = Engine.load(tiny_model, EngineSettings(precision="fp32", threads=1))
+        other.submit(engine.score, TEXTS).result()
+    assert set(seen) == {1}
+
+
 def test_other_errors_are_not_taken_for_memory(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from transformers import (
 
 from corpus_lonely.inference.forward import Forward
 from corpus_lonely.model.attention import PACKED
+from corpus_lonely.model.ensemble import EnsembleConfig, EnsembleModel
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 
 CPU = torch.device("cpu")
@@ -66,7 +67,7 @@ def test_packed_posts_score_as_padded_ones(encoder: str, pooling: str) -> None:
     many = make_ids([50] * 9)
     packed = forward(many).numpy()
     np.testing.assert_allclose(packed, forward.exactly(many).numpy(), atol=2e-6)
-    assert forward.model.encoder.config._attn_implementation == PACKED
+    assert forward.model.encoders[0].config._attn_implementation == PACKED
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -80,10 +81,24 @@ def test_a_posts_scores_do_not_depend_on_its_neighbours(packed: bool) -> None:
         np.testing.assert_allclose(forward([post, *neighbours]).numpy()[0], alone, atol=2e-6)
 
 
+def test_an_ensemble_is_packed_and_computed_exactly_as_its_members_are() -> None:
+    members = [make_forward(kind).model for kind in ("bert", "roberta")]
+    told = [member.config.to_dict() for member in members]
+    ensemble = EnsembleModel(EnsembleConfig(members=told, max_tokens=60), members)  # type: ignore[arg-type]
+    forward = Forward(ensemble, CPU, "fp32", pad_id=1)
+    ids = make_ids([7, 1, 40, 23])
+    expected = np.mean([Forward(one, CPU, "fp32", 1)(ids).numpy() for one in members], axis=0)
+    np.testing.assert_allclose(forward(ids).numpy(), expected, atol=2e-6)
+    assert forward.pack()
+    np.testing.assert_allclose(forward(ids).numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(forward.exactly(ids).numpy(), expected, atol=2e-6)
+    assert [e.config._attn_implementation for e in ensemble.encoders] == [PACKED, PACKED]
+
+
 def test_packing_by_positions_alone_would_leak() -> None:
     forward = make_forward("bert")
     first, second = make_ids([20, 12])
-    encoder = forward.model.encoder
+    encoder = forward.model.encoders[0]
     positions = torch.cat([torch.arange(20), torch.arange(12)])[None]
     together = torch.from_numpy(np.concatenate([first, second]).astype(np.int64))[None]
     with torch.inference_mode():

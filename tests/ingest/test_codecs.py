@@ -16,16 +16,16 @@ DATA = b"".join(b'{"id":"%d","body":"caf\xc3\xa9 %d"}\n' % (n, n * n % 997) for 
 
 
 def plain(path: Path) -> bytes:
-    return b"".join(piece for piece, _ in decompress(path))
+    return b"".join(piece.data for piece in decompress(path))
 
 
 def up_to_the_break(path: Path) -> tuple[bytes, InputError | None]:
     """What can be read, and what ends it."""
     got = b""
     try:
-        for piece, consumed in decompress(path):
-            got += piece
-            assert consumed <= path.stat().st_size
+        for piece in decompress(path):
+            got += piece.data
+            assert piece.consumed <= path.stat().st_size
     except InputError as error:
         return got, error
     return got, None
@@ -49,8 +49,21 @@ def test_several_frames_lose_nothing(tmp_path: Path, suffix: str) -> None:
         tmp_path / "dump", pack(DATA[:1000]) + pack(DATA[1000:70000]) + pack(DATA[70000:])
     )
     pieces = list(decompress(path))
-    assert b"".join(piece for piece, _ in pieces) == DATA
-    assert pieces[-1][1] == path.stat().st_size
+    assert b"".join(piece.data for piece in pieces) == DATA
+    assert pieces[-1].consumed == path.stat().st_size
+
+
+@pytest.mark.parametrize("suffix", [*PACKERS, "txt"])
+def test_reading_goes_on_from_any_frame(tmp_path: Path, suffix: str) -> None:
+    pack = PACKERS.get(suffix, bytes)
+    parts = (DATA[:1000], DATA[1000:70000], DATA[70000:])
+    path = written(tmp_path / "dump", b"".join(map(pack, parts)))
+    pieces = list(decompress(path))
+    starts = sorted({piece.frame for piece in pieces})
+    assert len(starts) == (1 if suffix == "txt" else 3)
+    for start in starts:
+        before = sum(len(piece.data) for piece in pieces if piece.frame < start)
+        assert b"".join(piece.data for piece in decompress(path, start)) == DATA[before:]
 
 
 def test_skippable_zstd_frames(tmp_path: Path) -> None:
@@ -154,7 +167,7 @@ def test_a_hostile_file_grows_piece_by_piece(tmp_path: Path) -> None:
         "import sys, resource; from pathlib import Path\n"
         "from corpus_lonely.ingest.codecs import decompress\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "size = sum(len(piece) for piece, _ in decompress(Path(sys.argv[1])))\n"
+        "size = sum(len(piece.data) for piece in decompress(Path(sys.argv[1])))\n"
         "print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     done = subprocess.run(

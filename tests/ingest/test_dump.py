@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from corpus_lonely.errors import InputError, TruncatedFileError
 from corpus_lonely.ingest import dump
-from corpus_lonely.ingest.dump import open_dump, read_blocks
+from corpus_lonely.ingest.codecs import Piece
+from corpus_lonely.ingest.dump import BLOCK_BYTES, open_dump, read_blocks
 from tests.ingest.lines import PACKERS, comment, ndjson, submission, write_dump
 
 
-def lines_of(path: Path) -> list[bytes]:
-    return [line for block in read_blocks(path) for line in block.lines()]
+def lines_of(path: Path, block_bytes: int = BLOCK_BYTES) -> list[bytes]:
+    return [line for block in read_blocks(path, None, block_bytes) for line in block.lines()]
 
 
 def split_by_hand(data: bytes) -> list[bytes]:
@@ -35,17 +36,45 @@ def test_every_split_of_the_stream_gives_the_same_lines(
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     pieces = [data[a:b] for a, b in pairwise(places)]
 
-    def decompressed(_: Path) -> Iterator[tuple[bytes, int]]:
-        yield from ((piece, 0) for piece in pieces)
+    def decompressed(_: Path, begin: int) -> Iterator[Piece]:
+        yield from (Piece(piece, 0, 0) for piece in pieces)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dump, "decompress", decompressed)
-        patch.setattr(dump, "_BLOCK_BYTES", block)
-        got = lines_of(Path("any"))
+        blocks = list(read_blocks(Path("any"), None, block))
+        whole = list(_blocks_of_whole(patch, data, block))
+    got = [line for one in blocks for line in one.lines()]
+    # nor do blocks depend on it, and each begins where the one before ended
+    assert [(one.data, one.begin, one.end.plain) for one in blocks] == whole
+    assert [one.begin for one in blocks[1:]] == [one.end.plain for one in blocks[:-1]]
     expected = split_by_hand(data)
     if expected and expected[0].startswith(b"\xef\xbb\xbf"):
         expected[0] = expected[0].removeprefix(b"\xef\xbb\xbf")
     assert got == ([] if data == b"\xef\xbb\xbf" else expected)
+
+
+def _blocks_of_whole(
+    patch: pytest.MonkeyPatch, data: bytes, block: int
+) -> Iterator[tuple[bytes, int, int]]:
+    patch.setattr(dump, "decompress", lambda _, begin: [Piece(data, 0, 0)] if data else [])
+    for one in read_blocks(Path("any"), None, block):
+        yield one.data, one.begin, one.end.plain
+
+
+@pytest.mark.parametrize("suffix", [*PACKERS, "txt"])
+def test_reading_goes_on_after_any_block(tmp_path: Path, suffix: str) -> None:
+    """Frames end within lines and within blocks; what comes after a block is the same either way."""
+    data = b"".join(b"%d %s\n" % (n, b"x" * (n * 7 % 61)) for n in range(300))
+    pack = PACKERS.get(suffix, bytes)
+    path = tmp_path / "dump"
+    path.write_bytes(pack(data[:777]) + pack(data[777:2000]) + pack(data[2000:]))
+    blocks = list(read_blocks(path, None, 500))
+    assert len({block.end.frame for block in blocks}) == (1 if suffix == "txt" else 3)
+    for number, block in enumerate(blocks, start=1):
+        rest = list(read_blocks(path, block.end, 500))
+        assert [(b.data, b.begin, b.end) for b in rest] == [
+            (b.data, b.begin, b.end) for b in blocks[number:]
+        ]
 
 
 def test_a_last_line_without_newline_is_a_line(tmp_path: Path) -> None:

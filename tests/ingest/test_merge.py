@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_lonely.ingest import merge
-from corpus_lonely.ingest.merge import Merged, Source, merge_month
+from corpus_lonely.ingest import copies, merge
+from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
+from corpus_lonely.ingest.month_sources import Source
 from corpus_lonely.ingest.normalize import Row
-from corpus_lonely.ingest.writer import StagingWriter, posts_schema, staged_runs
+from corpus_lonely.ingest.writer import posts_schema, write_staged
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
 
@@ -27,6 +27,7 @@ class Post(NamedTuple):
     second: int
     retrieved: int | None
     file: int
+    gone: str | None = None
 
 
 def row(post: Post, mark: int) -> Row:
@@ -36,7 +37,7 @@ def row(post: Post, mark: int) -> Row:
         subreddit="lonely",
         author=None,
         created_at=(MARCH + post.second) * 10**6,
-        text=f"post {mark}",
+        text="" if post.gone else f"post {mark}",
         title=None,
         score=mark,
         num_comments=None,
@@ -45,7 +46,7 @@ def row(post: Post, mark: int) -> Row:
         parent_id=None,
         edited_at=None,
         edited=None,
-        removed=None,
+        removed=post.gone,
         crosspost=None,
         retrieved_at=None if post.retrieved is None else (MARCH + post.retrieved) * 10**6,
         permalink=None,
@@ -53,33 +54,48 @@ def row(post: Post, mark: int) -> Row:
 
 
 def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Source]:
+    """Three rows a staged file, and beside them a row of an earlier month."""
     folder.mkdir(parents=True)
-    writer = StagingWriter(folder, SCHEMA, buffered_bytes=3000)  # a few rows a run
-    for line, (post, mark) in enumerate(posts, start=1):
-        writer.add(row(post, mark), line)
-    writer.close()
-    return [Source(path, file) for _, path in staged_runs(folder)]
+    sources = []
+    for begin in range(0, len(posts), 3):
+        part, path = posts[begin : begin + 3], folder / f"{begin:03}.parquet"
+        rows = {"2020-02": [row(Post(999, 0, 9, 0), 99)], "2020-03": [row(*each) for each in part]}
+        places = {"2020-02": [begin], "2020-03": list(range(begin, begin + len(part)))}
+        write_staged(path, SCHEMA, rows, places, {})
+        sources.append(Source(path, file, 1))
+    return sources
 
 
-def merged(folder: Path, sources: list[Source]) -> tuple[list[int], Merged, Source]:
+def merged(
+    folder: Path, sources: list[Source], traces: Path | None = None
+) -> tuple[list[int], Merged, Source]:
     out, origins = folder / "part.parquet", folder / "origins.parquet"
-    result = merge_month(sources, out, origins, SCHEMA, {"made": "by a test"})
+    files = MonthFiles(out, origins, folder / "gone.parquet")
+    result = merge_month(sources, traces, files, SCHEMA, {"made": "by a test"})
     marks = pq.ParquetFile(out).read().column("score").to_pylist()
     return marks, result, Source(out, origins)
 
 
-def by_hand(posts: list[Post]) -> list[int]:
-    """The places of the posts that stay, in order: a plain loop over all of them."""
-    best: dict[int, int] = {}
+def by_hand(posts: list[Post]) -> tuple[list[int], list[int], set[tuple[str, str]]]:
+    """Places of the posts that stay, in order; those of them that were removed later; what is gone.
+
+    A plain loop over all copies of each post.
+    """
+    copies: dict[int, list[int]] = {}
     for place, post in enumerate(posts):
-        rank = (-1 if post.retrieved is None else post.retrieved, post.file, place)
-        there = best.get(post.id)
-        if there is not None:
-            old = posts[there]
-            if rank < (-1 if old.retrieved is None else old.retrieved, old.file, there):
-                continue
-        best[post.id] = place
-    return sorted(best.values(), key=lambda place: (posts[place].second, f"t1_{posts[place].id}"))
+        copies.setdefault(post.id, []).append(place)
+    stay, removed, gone = [], [], set()
+    for name, places in copies.items():
+        places.sort(key=lambda n: (posts[n].retrieved or -1, posts[n].file, n))
+        texts = [n for n, place in enumerate(places) if not posts[place].gone]
+        later = places[texts[-1] + 1 :] if texts else places
+        ways = {posts[place].gone or "" for place in later}
+        gone |= {(f"t1_{name}", way) for way in ways}
+        if texts and "deleted" not in ways:
+            stay.append(places[texts[-1]])
+            removed += [places[texts[-1]]] if ways else []
+    stay.sort(key=lambda place: (posts[place].second, f"t1_{posts[place].id}"))
+    return stay, removed, gone
 
 
 _POSTS = st.lists(
@@ -87,8 +103,9 @@ _POSTS = st.lists(
         Post,
         id=st.integers(0, 12),
         second=st.integers(0, 6),
-        retrieved=st.none() | st.integers(0, 3),
+        retrieved=st.none() | st.integers(1, 4),
         file=st.integers(0, 2),
+        gone=st.sampled_from([None, None, None, "deleted", "removed"]),
     ),
     max_size=40,
 ).map(lambda posts: sorted(posts, key=lambda post: post.file))
@@ -112,26 +129,33 @@ def test_each_post_once_the_freshest_in_order_of_time(
         )
         for file in files
     ]
+    traces = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "_ROWS_PER_PASS", rows_per_pass)
+        patch.setattr(copies, "_ROWS_PER_PASS", rows_per_pass)
         kept, duplicates = Counter[int](), Counter[int]()
         if at_once:
             marks, result, last = merged(folder, [source for sources in runs for source in sources])
             kept, duplicates = result.kept, result.duplicates
+            traces = folder / "gone.parquet"
         else:
             last_source: list[Source] = []
             for step, sources in enumerate(runs):
-                marks, result, last = merged(folder / str(step), [*last_source, *sources])
+                marks, result, last = merged(folder / str(step), [*last_source, *sources], traces)
                 last_source, kept = [last], result.kept
                 duplicates.update(result.duplicates)
-    expected = by_hand(posts)
+                traces = folder / str(step) / "gone.parquet"
+    expected, removed, gone = by_hand(posts)
     assert marks == expected
     assert kept == Counter(posts[place].file for place in expected)
-    assert kept + duplicates == Counter(post.file for post in posts)
+    assert kept + duplicates == Counter(post.file for post in posts if not post.gone)
     assert isinstance(last.origin, Path)
     assert pq.read_table(last.origin).column("file").to_pylist() == [
         posts[p].file for p in expected
     ]
+    told = pq.read_table(last.path).column("removed").to_pylist()
+    assert told == ["removed" if place in removed else None for place in expected]
+    lasting = pq.read_table(traces).select(["post_id", "removed"]).to_pylist()
+    assert [tuple(trace.values()) for trace in lasting] == sorted(gone)
 
 
 def test_the_same_bytes_however_the_rows_were_staged(tmp_path: Path) -> None:
@@ -171,7 +195,7 @@ def test_where_too_much_overlaps_rows_stay_in_the_order_of_input(
     marks, result, _ = merged(
         tmp_path / "a", staged(tmp_path / "one", [(p, n) for n, p in enumerate(posts)], 0)
     )
-    assert marks == sorted(by_hand(posts))
+    assert marks == sorted(by_hand(posts)[0])
     assert result.duplicates == {0: 10}
 
 
@@ -181,18 +205,10 @@ def test_runs_that_do_not_overlap_are_not_held_together() -> None:
             return datetime.fromtimestamp(MARCH + n, UTC)
 
         none = np.zeros(0, dtype=bool)
-        return merge._Group(Source(Path("x"), 0), 0, slice(0), time(begin), time(end), 5, none)
+        return merge._Group(
+            Source(Path("x"), 0), 0, slice(0), time(begin), time(end), 5, none, none, none
+        )
 
     assert merge._most_at_once([group(0, 9), group(10, 19), group(20, 29)]) == 5
     assert merge._most_at_once([group(0, 9), group(9, 19), group(12, 29)]) == 10
     assert merge._most_at_once([group(0, 50), group(9, 19), group(12, 29)]) == 15
-
-
-def test_staged_months_fill_several_runs_in_order(tmp_path: Path) -> None:
-    posts = [(Post(n, (n % 3) * 31 * 86400, None, 0), n) for n in range(60)]
-    sources = staged(tmp_path / "one", posts, 0)
-    assert len(sources) > 3
-    for month, modulus in (("2020-03", 0), ("2020-04", 1), ("2020-05", 2)):
-        tables = [pq.read_table(path) for m, path in staged_runs(tmp_path / "one") if m == month]
-        marks = pa.concat_tables(tables).column("score").to_pylist()
-        assert marks == list(range(modulus, 60, 3))

@@ -10,12 +10,15 @@ from corpus_lonely.ingest.normalize import DROP_REASONS, Drop, Normaliser, Row, 
 from corpus_lonely.ingest.raw import decode
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.tables import table_schema
+from corpus_lonely.text import join_post
 from tests.ingest.lines import DAY, MARCH, comment, submission
 
 
 def result(post: dict[str, Any], **settings: Any) -> Row | Drop:
     normaliser = Normaliser(IngestSettings(**settings), lambda name: f"<{name}>")
-    return normaliser(decode(json.dumps(post).encode()))
+    raw = decode(json.dumps(post).encode())
+    assert raw is not None
+    return normaliser(raw)
 
 
 def row(post: dict[str, Any], **settings: Any) -> Row:
@@ -252,6 +255,12 @@ def test_permalinks_only_where_asked() -> None:
     link = row(submission(), keep_permalinks=True).permalink
     assert link is not None
     assert link.startswith("/r/lonely")
+
+
+@given(st.text(max_size=20), st.none() | st.text(max_size=20))
+def test_text_is_joined_as_that_of_labelled_posts(title: str, body: str | None) -> None:
+    got = result(submission(title=title, selftext=body))
+    assert isinstance(got, Drop) or got.text == join_post(title, body)
 
 
 @given(st.integers(1104537600, 4102444799))

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus_lonely.ingest.raw import BadLineError, RawPost, decode
+from corpus_lonely.ingest.raw import BadLineError, RawPost
+from corpus_lonely.ingest.raw import decode as decode_line
 from tests.ingest.lines import submission
+
+
+def decode(line: bytes) -> RawPost:
+    post = decode_line(line)
+    assert post is not None
+    return post
 
 
 def decoded(**fields: Any) -> RawPost:
@@ -47,6 +54,11 @@ def test_meta_is_read_even_where_it_drifts() -> None:
 def test_lone_surrogates_lose_nothing_else() -> None:
     post = decode(b'{"id":"a","title":"x\\ud83d y \\ud83d\\ude00","author":"n\\udc00"}')
     assert (post.title, post.author) == ("x\ufffd y \U0001f600", "n\ufffd")
+
+
+@pytest.mark.parametrize("line", [b"", b" ", b"\r", b"\t \r"])
+def test_blank_lines_are_none(line: bytes) -> None:
+    assert decode_line(line) is None
 
 
 def test_nul_is_a_character() -> None:

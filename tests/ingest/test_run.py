@@ -84,20 +84,31 @@ def test_every_line_is_accounted_for(tmp_path: Path, seed: int) -> None:
     paths = [write_dump(tmp_path / f"{n}.gz", lines) for n, lines in enumerate(files)]
     out = tmp_path / "posts"
     report = ingest_dumps(paths, out, IngestSettings(subreddits=frozenset({"lonely"})))
-    seen: set[str] = set()
-    for lines, file in zip(files, report.files, strict=True):
+    copies: dict[str, list[tuple[int, int, int, str]]] = {}
+    for place, (lines, file) in enumerate(zip(files, report.files, strict=True)):
         expected: Counter[str] = Counter()
-        for line in lines:
+        for number, line in enumerate(lines):
             expected.update([by_hand(line)] if line else [])
-            if isinstance(line, dict) and by_hand(line) == "kept":
-                seen.add(("t1_" if "body" in line else "t3_") + line["id"])
+            if isinstance(line, dict) and by_hand(line) in ("kept", "deleted", "removed"):
+                name = ("t1_" if "body" in line else "t3_") + line["id"]
+                rank = (line["retrieved_on"] or 0, place, number, by_hand(line))
+                copies.setdefault(name, []).append(rank)
         got = Counter(file.dropped)
         duplicates = got.pop("duplicate", 0)
         assert got + Counter(kept=file.kept + duplicates) == expected
         assert file.read == expected.total()
     table = posts(out)
     assert table.height == report.kept == report.posts == table["post_id"].n_unique()
-    assert set(table["post_id"]) == seen
+    # after the last text `deleted` takes the post away, `removed` leaves it with a mark
+    stay: dict[str, str] = {}
+    for name, ranks in copies.items():
+        ways = [rank[3] for rank in sorted(ranks)]
+        later = ways[::-1][: ways[::-1].index("kept")] if "kept" in ways else ["deleted"]
+        if "deleted" not in later:
+            stay[name] = "removed" if later else "kept"
+    assert set(table["post_id"]) == stay.keys()
+    marked = table.filter(pl.col("removed").is_not_null())["post_id"]
+    assert set(marked) == {name for name, last in stay.items() if last == "removed"}
     check_coverage(out)
 
 
@@ -145,6 +156,15 @@ def test_one_run_or_several_make_the_same_folder(tmp_path: Path) -> None:
     assert tree(tmp_path / "once") == tree(tmp_path / "steps")
     assert tree(tmp_path / "once.about") == tree(tmp_path / "steps.about")
     assert report.posts == posts(tmp_path / "once").height
+
+
+def test_several_files_at_once_make_the_same_folder(tmp_path: Path) -> None:
+    paths = [write_dump(tmp_path / f"{n}.zst", dirty(n)) for n in range(3)]
+    settings = IngestSettings(author_key=make(tmp_path / "key"))
+    ingest_dumps(paths, tmp_path / "once", settings)
+    ingest_dumps(paths, tmp_path / "several", settings, processes=4)
+    assert tree(tmp_path / "once") == tree(tmp_path / "several")
+    assert tree(tmp_path / "once.about") == tree(tmp_path / "several.about")
 
 
 def test_the_same_twice_is_the_same_bytes(tmp_path: Path) -> None:
@@ -245,6 +265,34 @@ def test_a_fresher_copy_replaces_an_older_one_across_runs(tmp_path: Path) -> Non
         by_name = {Path(file["name"]).name: file for file in record(out)["files"]}
         assert by_name["b"]["kept"] == 1
         assert by_name["a"]["dropped"] == {"duplicate": 1}
+
+
+@pytest.mark.parametrize(("gone", "left"), [("[deleted]", []), ("[removed]", ["old words"])])
+def test_a_post_that_is_gone_in_a_later_copy(tmp_path: Path, gone: str, left: list[str]) -> None:
+    """In whatever order the copies are read, and whether in one run or in several."""
+    text = write_dump(tmp_path / "a", [comment(body="old words", retrieved_on=MARCH + DAY)])
+    later = write_dump(tmp_path / "b", [comment(body=gone, retrieved_on=MARCH + 2 * DAY)])
+    back = write_dump(tmp_path / "c", [comment(body="new words", retrieved_on=MARCH + 3 * DAY)])
+    for number, runs in enumerate(([[text], [later]], [[later], [text]], [[text, later]])):
+        out = tmp_path / f"posts-{number}"
+        for files in runs:
+            report = ingest_dumps(files, out)
+        assert report.posts == len(left)
+        assert sorted(tree(out)) == ["month=2020-03/part-0.parquet"] * len(left)
+        if left:
+            assert posts(out).select("text", "removed").rows() == [("old words", "removed")]
+        check_coverage_sums(out)
+        ingest_dumps([back], out)
+        assert posts(out).select("text", "removed").rows() == [("new words", None)]
+        check_coverage_sums(out)
+        assert ingest_dumps([write_dump(tmp_path / "d", [comment("other")])], out).posts == 2
+
+
+def check_coverage_sums(out: Path) -> None:
+    table = coverage(out)
+    assert table["read"].sum() == sum(file["read"] for file in record(out)["files"])
+    assert table["kept"].sum() == record(out)["posts"]
+    assert (table["read"] == table["kept"] + table["dropped"]).all()
 
 
 def test_a_broken_file_is_kept_up_to_its_break_and_the_others_whole(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from corpus_lonely.model.heads import HDLNHead, MLPHead, softmax_by_group
+from corpus_lonely.model.heads import HDLNHead, MLPHead
+from corpus_lonely.model.outputs import by_group
 from corpus_lonely.taxonomy import loneliness
 
 X = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
@@ -15,11 +16,11 @@ def sums(distributions: torch.Tensor) -> torch.Tensor:
 
 def hdln(beta: float = 0.5, *, rejoin: bool = False) -> HDLNHead:
     torch.manual_seed(1)
-    return HDLNHead(8, loneliness(), 16, "layer", 0.0, beta, rejoin).eval()
+    return HDLNHead(8, loneliness(), 16, "layer", 0.0, beta, rejoin, "softmax").eval()
 
 
 def test_every_group_sums_to_one() -> None:
-    mlp = MLPHead(8, loneliness(), 16, "layer", 0.0)
+    mlp = MLPHead(8, loneliness(), 16, "layer", 0.0, "softmax")
     for head in (mlp, hdln(), hdln(rejoin=True)):
         predictions = head(X)
         assert predictions.final_BL.shape == (3, 21)
@@ -37,7 +38,7 @@ def test_hdln_is_hmcn_f_written_down_again() -> None:
     head = hdln(0.3)
     a1 = head.level_1(X)
     a2 = head.level_2(torch.cat([a1, X], -1))
-    p_global = softmax_by_group(head.global_out(a2), loneliness())
+    p_global = by_group("softmax", head.global_out(a2), loneliness())
     levels = {"lonely": a1, "duration": a2, "context": a2, "interpersonal": a2, "interaction": a2}
     p_local = torch.cat(
         [

@@ -10,7 +10,7 @@ from torch.nn.functional import kl_div
 from corpus_lonely.model.losses import (
     LOSSES,
     cross_entropy,
-    equal_weights,
+    equal_shares,
     group_losses,
     hellinger,
     kl,
@@ -61,31 +61,33 @@ def targets(lonely: list[bool]) -> torch.Tensor:
     return rows
 
 
+PARTS = loneliness().slices
+
+
 def test_non_lonely_posts_are_masked_out_of_the_categories() -> None:
     torch.manual_seed(0)
     predicted = torch.cat([torch.rand(4, n).softmax(-1) for n in (2, 4, 5, 5, 5)], dim=1)
-    all_four = group_losses("kl", targets([True, False, True, False]), predicted, loneliness())
-    lonely_two = group_losses("kl", targets([True, True]), predicted[[0, 2]], loneliness())
-    for category in ("duration", "context", "interpersonal", "interaction"):
-        torch.testing.assert_close(all_four[category], lonely_two[category])
-    assert all_four["lonely"] != lonely_two["lonely"]
+    all_four = group_losses(kl, targets([True, False, True, False]), predicted, PARTS)
+    lonely_two = group_losses(kl, targets([True, True]), predicted[[0, 2]], PARTS)
+    torch.testing.assert_close(all_four[1:], lonely_two[1:])
+    assert all_four[0] != lonely_two[0]
 
 
 def test_a_batch_without_lonely_posts_costs_nothing_in_the_categories() -> None:
     predicted = torch.full((2, 21), 0.2, requires_grad=True)
-    losses = group_losses("kl", targets([False, False]), predicted, loneliness())
-    assert losses["context"].item() == 0
-    equal_weights(losses, loneliness()).backward()
+    losses_G = group_losses(kl, targets([False, False]), predicted, PARTS)
+    assert losses_G[1:].tolist() == [0, 0, 0, 0]
+    losses_G.sum().backward()
     assert predicted.grad is not None
     assert predicted.grad[:, 2:].abs().max().item() == 0
 
 
 def test_eq_1_is_the_root_plus_the_mean_of_the_categories() -> None:
-    losses = dict(
-        zip(
-            ("lonely", "duration", "context", "interpersonal", "interaction"),
-            torch.tensor([1.0, 2.0, 4.0, 6.0, 8.0]),
-            strict=True,
-        )
-    )
-    assert equal_weights(losses, loneliness()).item() == 1 + 5
+    losses_G = torch.tensor([1.0, 2.0, 4.0, 6.0, 8.0])
+    assert float(losses_G @ equal_shares(list(PARTS), "lonely")) == 1 + 5
+
+
+def test_eq_1_of_some_groups() -> None:
+    assert equal_shares(["duration", "context"], "lonely").tolist() == [0.5, 0.5]
+    assert equal_shares(["lonely", "duration"], "lonely").tolist() == [1, 1]
+    assert equal_shares(["lonely"], "lonely").tolist() == [1]

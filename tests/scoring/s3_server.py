@@ -25,7 +25,8 @@ class Fault:
     holds: str
     """What the path holds."""
     status: str
-    """The line of the answer, or `stall`: half of the body is read, and no answer comes."""
+    """The line of the answer; `stall`: half of the body is read, and no answer comes; `cut`: half of
+    the answer comes."""
     code: str = ""
     body: str = "<Error><Code>{code}</Code><Message>{code}, says S3</Message></Error>"
     times: int = 1_000_000
@@ -54,6 +55,10 @@ class Server:
         for fault in self.faults:
             if fault.fits(environ):
                 return self.fail(fault, environ, start)
+        return self.ask(environ, start)
+
+    def ask(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """What the store answers."""
         with self.turn:
             return list(self.store(environ, start))
 
@@ -69,6 +74,9 @@ class Server:
     def fail(self, fault: Fault, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answers as S3 does when something is wrong."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
+        if fault.status == "cut":
+            answer = b"".join(self.ask(environ, start))
+            return [answer[: len(answer) // 2]]
         if fault.status == "stall":
             environ["wsgi.input"].read(length // 2)
             time.sleep(120)

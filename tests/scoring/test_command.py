@@ -83,6 +83,7 @@ POISON = [
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_poisoned_rows_get_scores_or_a_status_and_end_no_worker(
     model: Path, tmp_path: Path
 ) -> None:

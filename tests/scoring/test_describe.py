@@ -370,6 +370,28 @@ def test_verify_wants_the_model_and_the_posts_of_the_run(
     assert describe(scores, *moved).exit_code == 0
 
 
+def test_what_was_given_as_relative_is_found_from_another_folder_and_may_move(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "posts").mkdir(parents=True)
+    pq.write_table(make_posts(100), home / "posts" / "a.parquet")
+    shutil.copytree(model, home / "model")
+    monkeypatch.chdir(home)
+    run(Path("posts"), Path("model"), Path("scores"), shard_rows=50)
+    monkeypatch.chdir(tmp_path)
+    result = describe("home/scores", "--verify", 20, "--threads", 1)
+    assert result.exit_code == 0, result.output
+    description = inspect_scores(home / "scores").description
+    assert (description.input, description.model) == (str(home / "posts"), str(home / "model"))
+
+    home.rename(elsewhere)
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "scores" / "part-000001.parquet").unlink()
+    assert run(Path("posts"), Path("model"), Path("scores"), shard_rows=50).shards_before == 1
+    assert verify(Path("scores"), rows=20, input="posts", model=Path("model")).agrees
+
+
 def test_verify_works_while_parts_are_missing_or_bad(scores: Path) -> None:
     (scores / "part-000000.parquet").unlink()
     (scores / DIFFERENT).write_bytes(b"")

@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 
+from corpus_lonely.errors import OutputError
 from corpus_lonely.scoring import flights
 from corpus_lonely.scoring.flights import Flights
+from corpus_lonely.scoring.on_cluster import OnCluster
+from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.worker import Outcome, ShardFailure, ShardResult
 from tests.scoring.test_plan import _file
 
 
@@ -114,9 +118,80 @@ def test_a_copy_that_fails_leaves_the_shard_to_the_other() -> None:
     known, first, second = Flights(), copy("error"), copy("error")
     known.add(shard(5), first)
     known.add(shard(5), second)
-    assert known.landed(first) is None
+    assert known.landed(first, failed=True) is None
     assert len(known) == 1
-    assert known.landed(second) is not None
+    assert known.landed(second, failed=True) is not None
+
+
+class Done(Copy):
+    """A copy that has come to an end."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("finished")
+        self.outcome = outcome
+
+    def result(self) -> Outcome:
+        return self.outcome
+
+
+class Nowhere:
+    """A cluster of whose client nothing is asked but what to cancel."""
+
+    def __init__(self) -> None:
+        self.client, self.address = self, "tcp://127.0.0.1:8786"
+        self.cancelled: list[Any] = []
+
+    def alive(self) -> bool:
+        return True
+
+    def cancel(self, futures: list[Any], force: bool) -> None:
+        self.cancelled += futures
+
+
+def ends(*outcomes: Outcome) -> tuple[list[Outcome | None], list[Any]]:
+    """What becomes of a shard by the ends of its copies, one after the other, and what is cancelled."""
+    there: Any = Nowhere()
+    executor = OnCluster(there, print)
+    copies: list[Any] = [Done(outcome) for outcome in outcomes]
+    for future in copies:
+        executor._flights.add(shard(5), future)
+    return [executor._end(future) for future in copies], [
+        copies.index(future) for future in there.cancelled
+    ]
+
+
+GOOD = ShardResult(shard(5), Counts(rows=10), 1.0)
+BAD, WORSE = ShardFailure(shard(5), "no such mount"), ShardFailure(shard(5), "a bad disk")
+FATAL = ShardFailure(shard(5), "full", fatal=OutputError("no space left on the disk"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told", "cancelled"),
+    [
+        ([BAD, GOOD], [None, GOOD], []),
+        ([GOOD, BAD], [GOOD, None], [1]),
+        ([BAD, WORSE], [None, WORSE], []),
+        ([BAD], [BAD], []),
+        ([FATAL, GOOD], [FATAL, None], [1]),
+    ],
+)
+def test_a_failure_counts_when_no_other_copy_may_succeed(
+    outcomes: list[Outcome], told: list[Outcome | None], cancelled: list[int]
+) -> None:
+    assert ends(*outcomes) == (told, cancelled)
+
+
+def test_a_copy_that_failed_says_nothing_of_what_is_usual(clock: Clock) -> None:
+    known = Flights()
+    for index in range(3):
+        known.add(shard(index), copy("finished"))
+        known.begun(index, "a")
+    for future in known.futures():
+        known.landed(future, failed=True)
+    known.add(shard(9), copy())
+    known.begun(9, "a")
+    clock.now += 100
+    assert list(known.slow()) == []
 
 
 def test_a_second_beginning_is_told() -> None:

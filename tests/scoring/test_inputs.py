@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.errors import InputError, SettingsError
-from corpus_lonely.scoring.inputs import find_posts, is_inside, verify_unchanged
+from corpus_lonely.scoring.inputs import find_posts, is_inside, verify_unchanged, whole_address
 
 
 def _write(path: Path, **columns: object) -> Path:
@@ -173,3 +173,20 @@ def test_output_inside_the_input(tmp_path: Path) -> None:
     assert is_inside(tmp_path / "scores", str(tmp_path))
     assert not is_inside(tmp_path / "scores", str(tmp_path / "posts"))
     assert not is_inside(tmp_path / "scores", "s3://bucket/posts")
+
+
+@pytest.mark.parametrize(
+    ("source", "whole"),
+    [
+        ("posts/", "{here}/posts"),
+        ("posts/*/a?.parquet", "{here}/posts/*/a?.parquet"),
+        ("/data/posts", "/data/posts"),
+        ("s3://bucket/posts/", "s3://bucket/posts/"),
+        ("file:///data/posts", "file:///data/posts"),
+    ],
+)
+def test_an_address_leads_to_the_same_posts_from_anywhere(
+    source: str, whole: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert whole_address(source) == whole.format(here=tmp_path)

@@ -1,6 +1,7 @@
 """Whole runs in this process: resume, conflicts, what is set aside."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,15 @@ def test_rows_and_order_are_the_inputs(posts: Path, model: Path, tmp_path: Path)
         np.testing.assert_allclose(sums.to_series().to_numpy(), 1, atol=1e-4)
     assert (report.counts.rows, report.counts.ok, report.counts.empty) == (1000, 980, 20)
     assert (report.shards, report.shards_before) == (4, 0)
+
+
+def test_a_model_of_some_groups_is_refused(posts: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "only": ["duration"]}))
+    with pytest.raises(ModelError, match="has learnt duration alone, so most of its scores would"):
+        score_posts(ScoreSettings(str(posts), tmp_path / "model", tmp_path / "scores"))
+    assert not (tmp_path / "scores").exists()
 
 
 def test_the_same_settings_give_the_same_bytes(posts: Path, model: Path, tmp_path: Path) -> None:
@@ -265,6 +275,33 @@ def test_a_run_whose_every_shard_fails_ends_early(
     with pytest.raises(ScoringError, match="the first 5 shards failed"):
         run(posts, model, tmp_path / "scores", shard_rows=10)
     assert tried == [0, 1, 2, 3, 4]
+
+
+def test_a_resumed_run_whose_every_shard_fails_ends_early_too(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, tried, real = tmp_path / "scores", list[int](), worker.score_shard
+
+    def fail(shard: Any, *_rest: Any) -> Any:
+        tried.append(shard.index)
+        return ShardFailure(shard, "no")
+
+    run(posts, model, out, shard_rows=100)
+    for index in range(1, 10):
+        (out / f"part-{index:06d}.parquet").unlink()
+    monkeypatch.setattr(dispatch, "score_shard", fail)
+    with pytest.raises(ScoringError, match="the first 5 shards failed"):
+        run(posts, model, out, shard_rows=100)
+    assert tried == [1, 2, 3, 4, 5]
+
+    def fail_again(shard: Any, *rest: Any) -> Any:
+        return fail(shard) if shard.index in tried else real(shard, *rest)
+
+    # those five are no sign now: they had been set aside before
+    monkeypatch.setattr(dispatch, "score_shard", fail_again)
+    with pytest.raises(ScoringError, match="5 of 10 shards could not be scored"):
+        run(posts, model, out, shard_rows=100)
+    assert len(contents(out)) == 5
 
 
 def test_a_full_disk_stops_at_once(

@@ -180,6 +180,7 @@ def test_of_many_that_claim_at_once_one_decides(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_members_that_write_at_the_same_time(posts: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores"
     fixed = ["--input", posts, "--model", model, "--out", out, "--shard-rows", 50]

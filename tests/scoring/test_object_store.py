@@ -1,5 +1,6 @@
 """Scores on S3: against a real server process on loopback, looked at by boto3 and not by what wrote them."""
 
+import errno
 import json
 import os
 import subprocess
@@ -14,24 +15,29 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 import corpus_lonely
-from corpus_lonely import storage, tables
+from corpus_lonely import sources, storage, tables
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, ScoringError, SettingsError
-from corpus_lonely.scoring.inputs import InputFile, is_inside
+from corpus_lonely.scoring.inputs import find_posts, is_inside, verify_unchanged
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts, Output
-from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.plan import Shard, cut_shards
+from corpus_lonely.scoring.reading import read_rows
+from corpus_lonely.scoring.worker import ShardFailure, ShardResult, score_shard
+from corpus_lonely.sources import InputFile
 from corpus_lonely.storage import RemotePath, place
 from tests.command_lines import commands_in, fenced, parsed
 from tests.scoring import test_job
 from tests.scoring.test_job import HERE, Heard
 from tests.scoring.test_plan import RUN
+from tests.scoring.test_worker import make_task
 from tests.study.simulated import simulated_scores, write_scores
 
 ROOT = Path(__file__).parents[2]
@@ -256,6 +262,7 @@ from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.scoring.parts import Output
 from corpus_lonely.storage import place
 from tests.scoring.test_plan import RUN
+from tests.scoring.test_worker import make_task
 output, run = Output(place(sys.argv[1])), replace(RUN, max_tokens=int(sys.argv[2]))
 output.begun()  # the library is loaded, the connection made
 print("ready", flush=True)
@@ -292,7 +299,7 @@ def race(out: str, max_tokens: list[int]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["s3", "here"])
+@pytest.mark.parametrize("where", [pytest.param("s3", marks=pytest.mark.long), "here"])
 def test_of_runs_that_differ_one_gets_the_folder(store: Store, tmp_path: Path, where: str) -> None:
     out = f"{store.url}/scores" if where == "s3" else str(tmp_path / "scores")
     ended = race(out, [16, 32, 64])
@@ -408,6 +415,114 @@ def test_a_store_that_is_busy_for_a_while_is_asked_again(
     store.fail(busy("part-000001", times=2))
     run(str(posts), model, f"{store.url}/scores")
     assert store.contents() == near
+
+
+class Slept:
+    """A clock that remembers for how long it was asked to sleep, and does not."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> Slept:
+    slept = Slept()
+    monkeypatch.setattr(storage, "time", slept)
+    return slept
+
+
+AWAY: list[dict[str, Any]] = [
+    {"method": "GET", "status": "503 Slow Down", "code": "ServiceUnavailable"},
+    {"method": "GET", "status": "500 Internal Server Error", "code": "InternalError"},
+    {"method": "GET", "status": "cut", "times": 7},  # s3fs itself asks again some times
+    {"method": "HEAD", "status": "503 Slow Down", "body": ""},
+]
+
+
+@pytest.mark.parametrize("fault", AWAY)
+def test_posts_are_asked_for_again_while_their_store_is_away(
+    store: Store, posts: Path, model: Path, tmp_path: Path, slept: Slept, fault: dict[str, Any]
+) -> None:
+    store.put("corpus/posts.parquet", posts.read_bytes())
+    task, shards = make_task(f"{store.url}/corpus/posts.parquet", model, tmp_path / "scores", 300)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # and what it has listed
+    store.fail({"holds": "corpus/posts", "times": 2, **fault})
+    outcome = score_shard(shards[1], task)
+    assert isinstance(outcome, ShardResult), outcome
+    assert slept.waits
+
+
+def test_posts_are_asked_for_again_between_the_footer_and_the_rows(
+    store: Store, posts: Path, slept: Slept
+) -> None:
+    store.put("corpus/posts.parquet", posts.read_bytes())
+    shard = next(cut_shards(find_posts(f"{store.url}/corpus/posts.parquet"), 300))
+    store.fail({"method": "GET", "holds": "corpus/posts", "status": "503 Slow Down", "times": 2})
+    assert read_rows(shard, ["text"]).num_rows == 300
+    assert slept.waits == [0.01, 0.01]
+
+
+def test_posts_whose_store_stays_away_are_set_aside_in_one_line(
+    store: Store, posts: Path, model: Path, tmp_path: Path, slept: Slept
+) -> None:
+    store.put("corpus/posts.parquet", posts.read_bytes())
+    url = f"{store.url}/corpus/posts.parquet"
+    task, shards = make_task(url, model, tmp_path / "scores", 300)
+    busy = {"method": "GET", "status": "503 Slow Down", "code": "ServiceUnavailable"}
+    store.fail({"holds": "corpus/posts", **busy})
+    outcome = score_shard(shards[0], task)
+    assert isinstance(outcome, ShardFailure)
+    assert outcome.fatal is None
+    again = "What is done is kept: run the same command again to go on"
+    assert outcome.reason == f"{url}: does not answer (ServiceUnavailable, says S3). {again}"
+    assert slept.waits == [0.01, 0.01, 0.01]
+
+
+def test_posts_that_are_gone_or_damaged_are_not_asked_for_again(
+    store: Store, posts: Path, tmp_path: Path, slept: Slept
+) -> None:
+    store.put("corpus/posts.parquet", posts.read_bytes())
+    shard = next(cut_shards(find_posts(f"{store.url}/corpus/posts.parquet"), 300))
+    size = posts.stat().st_size
+    store.put("corpus/posts.parquet", b"PAR1" + bytes(size - 8) + b"PAR1")
+    with pytest.raises(InputError, match="is not readable as Parquet"):
+        verify_unchanged(shard.file)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_rows(shard, ["text"])
+    store.delete("corpus/posts.parquet")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # and what it has listed
+    with pytest.raises(InputError, match="is not readable as Parquet"):
+        verify_unchanged(shard.file)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_rows(shard, ["text"])
+    assert slept.waits == []
+
+
+def test_a_path_of_this_machine_is_not_asked_for_again(
+    posts: Path, monkeypatch: pytest.MonkeyPatch, slept: Slept
+) -> None:
+    shard = next(cut_shards(find_posts(str(posts)), 300))
+
+    def broken(*_arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sources, "_footer_bytes", broken)
+    with pytest.raises(InputError, match="is not readable as Parquet"):
+        verify_unchanged(shard.file)
+    assert slept.waits == []
+
+
+def test_a_part_that_stands_is_seen_though_its_store_is_away_for_a_while(
+    store: Store, slept: Slept
+) -> None:
+    output = Output(place(f"{store.url}/scores"))
+    output.write(SHARDS[0], part(SHARDS[0]))
+    store.fail({"method": "GET", "holds": "part-", "status": "503 Slow Down", "times": 2})
+    assert output.standing(RUN, SHARDS[0])
+    assert slept.waits == [0.01, 0.01]
 
 
 def test_a_part_that_cannot_be_put_is_set_aside_and_not_to_be_seen(

@@ -14,10 +14,10 @@ from distributed.comm.core import CommClosedError
 from corpus_lonely.cluster import Cluster, ClusterSettings
 from corpus_lonely.errors import ScoringError
 from corpus_lonely.inference.engine import Engine
-from corpus_lonely.scoring import flights, on_cluster
-from corpus_lonely.scoring.inputs import InputFile
+from corpus_lonely.scoring import crew, flights, on_cluster
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
+from corpus_lonely.sources import InputFile
 from tests.scoring.test_job import Heard, contents, run
 from tests.scoring.test_worker import make_task
 
@@ -105,6 +105,7 @@ def test_a_worker_whose_device_breaks_is_replaced_and_its_shard_done(
     assert "1 started again" in heard.details[-1]
 
 
+@pytest.mark.long
 def test_a_shard_that_breaks_every_device_is_set_aside(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,12 +178,17 @@ def test_a_scheduler_that_goes_away_before_a_result_is_fetched_is_gone() -> None
         executor._outcome(future, flight)  # type: ignore[arg-type]
 
 
-def test_a_worker_that_comes_late_is_waited_for(posts: Path, model: Path, tmp_path: Path) -> None:
+def test_a_worker_that_comes_late_is_waited_for(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    monkeypatch.setattr(crew, "_TELL_AFTER_S", 0.5)
+    notes: list[str] = []
     nobody: dict[str, Any] = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     with LocalCluster(**nobody) as late, Client(late, set_as_default=False) as client:
-        executor = on_cluster.OnCluster(Cluster(client, late.scheduler_address, None), print)
-        coming = Timer(1.0, late.scale, [1])
+        executor = on_cluster.OnCluster(Cluster(client, late.scheduler_address, None), notes.append)
+        coming = Timer(3.0, late.scale, [1])
         coming.start()
         assert executor.prepare(task).device == "cpu"
         coming.join()
+    assert [note for note in notes if note.startswith("No worker for 0 minutes; waiting for one.")]

@@ -18,9 +18,9 @@ import pytest
 from corpus_lonely import tables
 from corpus_lonely.errors import OutputError
 from corpus_lonely.scoring import lock, parts
-from corpus_lonely.scoring.inputs import InputFile
 from corpus_lonely.scoring.parts import Counts, Output, total
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.sources import InputFile
 from tests.scoring.test_plan import RUN
 
 FILE = InputFile("a.parquet", "/a.parquet", 100, "f", 6)
@@ -145,7 +145,7 @@ def test_clear_removes_parts_and_description(output: Output) -> None:
 
 
 def test_clean_removes_what_a_killed_run_left(output: Output) -> None:
-    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
+    left = staging(output) / ".part-000001.parquet.0123abcd.tmp"
     left.parent.mkdir(parents=True)
     left.touch()
     output.describe({"run": RUN.to_dict()})
@@ -227,7 +227,7 @@ def _share(output: Output) -> float:
 
 
 def test_what_members_left_is_removed_by_the_last_to_leave(output: Output) -> None:
-    left = staging(output) / "host" / ".part-000001.parquet.123.tmp"
+    left = staging(output) / ".part-000001.parquet.0123abcd.tmp"
     left.parent.mkdir(parents=True)
     left.touch()
     with member(output):

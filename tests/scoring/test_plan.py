@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus_lonely.scoring.inputs import InputFile, Posts
+from corpus_lonely.scoring.inputs import Posts
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards, default_shard_rows
+from corpus_lonely.sources import InputFile
 
 RUN = Run(
     model="m",

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,9 @@ from corpus_lonely.taxonomy import loneliness
 from tests.scoring.test_plan import RUN
 
 
-def make_task(source: Path, model: Path, out: Path, shard_rows: int) -> tuple[Task, list[Shard]]:
+def make_task(
+    source: Path | str, model: Path, out: Path, shard_rows: int
+) -> tuple[Task, list[Shard]]:
     posts = find_posts(str(source))
     run = Run(
         **{
@@ -294,6 +298,26 @@ def test_memory_that_ran_out_is_told_by_the_shard_that_met_it(
     told = [(r.halvings, r.batch_tokens) for r in results if isinstance(r, ShardResult)]
     assert told == [(1, 4096), (1, 4096), (0, 4096)]
     monkeypatch.setattr(worker, "_engine", None)  # the budget would stay cut for other tests
+
+
+def test_memory_that_ran_out_once_is_told_once_by_shards_that_share_an_engine(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    assert isinstance(prepare(task), Ready)
+    real, together = Engine.score, Barrier(len(shards))
+
+    def short(self: Any, *arguments: Any) -> Any:
+        if together.wait(60) == 0:
+            self.sweep.halvings += 1
+        scored = real(self, *arguments)
+        together.wait(60)
+        return scored
+
+    monkeypatch.setattr(Engine, "score", short)
+    with ThreadPoolExecutor(len(shards)) as threads:
+        results = list(threads.map(lambda shard: score_shard(shard, task), shards))
+    assert sum(r.halvings for r in results if isinstance(r, ShardResult)) == 1
 
 
 def test_a_shard_that_is_not_wanted_any_more_is_not_written(

@@ -1,15 +1,17 @@
 """Polars against plain Python loops."""
 
 from collections import Counter, defaultdict
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.study import aggregate
 from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study.running import Months
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT
 
@@ -21,8 +23,14 @@ def rows_of(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.LazyFra
     return aggregate.usable(table.lazy(), selection, "scores")
 
 
+def months_of(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.DataFrame:
+    months = Months(TAXONOMY)
+    months.add(rows_of(table, selection).collect())
+    return months.table()
+
+
 def tidied(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.DataFrame:
-    sums = aggregate.monthly_sums(rows_of(table, selection), TAXONOMY).collect()
+    sums = months_of(table, selection)
     return aggregate.tidy(sums, ["month", "period"], TAXONOMY)
 
 
@@ -66,7 +74,7 @@ def test_monthly_means_equal_a_plain_loop(table: pl.DataFrame) -> None:
 
 
 def test_the_month_of_the_cut_has_two_sides(table: pl.DataFrame) -> None:
-    sums = aggregate.monthly_sums(rows_of(table), TAXONOMY).collect()
+    sums = months_of(table)
     sides = sums.filter(pl.col("month") == "2020-03")
     assert sides["period"].to_list() == ["before", "after"]
     assert sides["last"][0] < CUT <= sides["first"][1]
@@ -114,16 +122,35 @@ def test_every_row_is_kept_or_dropped_for_a_reason(table: pl.DataFrame, kind: st
         assert kept == len(soiled) - 5
 
 
-def test_author_sums_add_up_and_lone_posts_stay_alone(table: pl.DataFrame) -> None:
+def test_author_sums_add_up_and_leave_lone_posts_out(table: pl.DataFrame) -> None:
     sums = aggregate.author_sums(rows_of(table), TAXONOMY).collect()
-    scored = table.filter(pl.col("status") == "ok")
-    lone = sums.filter(pl.col("author").is_null())
-    assert len(lone) == scored["author"].null_count()
-    assert set(lone["posts"]) == {1}
-    known = sums.filter(pl.col("author").is_not_null())
-    assert not known.select(pl.struct("author", "period").is_duplicated().any()).item()
-    assert sums["posts"].sum() == len(scored)
-    assert sums["lonely"].sum() == pytest.approx(scored["lonely"].cast(pl.Float64).sum())
+    known = table.filter(pl.col("status") == "ok", pl.col("author").is_not_null())
+    assert not sums.select(pl.struct("author", "period").is_duplicated().any()).item()
+    assert sums["posts"].sum() == len(known)
+    assert sums["lonely"].sum() == pytest.approx(known["lonely"].cast(pl.Float64).sum())
+
+
+def test_a_random_share_of_authors_is_whole_authors(table: pl.DataFrame) -> None:
+    every = aggregate.author_sums(rows_of(table), TAXONOMY).collect()
+    some = aggregate.author_sums(rows_of(table), TAXONOMY, share=0.5).collect()
+    chosen = every.filter(pl.col("author").is_in(some["author"].unique().implode()))
+    assert_frame_equal(
+        some.sort("author", "period"), chosen.sort("author", "period")
+    )  # but for the order in which floats are added
+    assert 0.3 < some["author"].n_unique() / every["author"].n_unique() < 0.7
+
+
+def test_windows_count_months_from_the_cut(table: pl.DataFrame) -> None:
+    selection = Selection(TAXONOMY, date(2020, 3, 11), pre=2, post=3)
+    rows = rows_of(table, selection).collect()
+    begins, ends = (datetime(2020, month, 11, tzinfo=UTC) for month in (1, 6))
+    inside = rows["created_at"].is_between(begins, ends, closed="left")
+    assert rows["inside"].equals(inside, check_names=False)
+    counts = aggregate.period_counts(rows.lazy()).collect()
+    told = counts.filter(pl.col("inside"), pl.col("period") == "before")
+    own = rows.filter("inside", pl.col("period") == "before")
+    assert told["posts"].item() == len(own)
+    assert told["without_author"].item() == own["author"].null_count()
 
 
 def test_a_moment_without_a_zone_is_taken_for_utc_and_others_are_moved(table: pl.DataFrame) -> None:

@@ -21,7 +21,8 @@ def test_it_prints_the_table_and_what_was_made(scores: Path, tmp_path: Path) -> 
     assert lines[0].split() == ["before", "after", "difference", "95", "%", "interval"]
     assert any(line.startswith("  physical") and line.endswith("*") for line in lines)
     assert "not corrected for classifier error" in result.stdout
-    assert lines[-1].startswith(f"Made {out}: monthly.csv")
+    assert lines[-1].startswith(f"Made {out}: ")
+    assert lines[-1].endswith(f"Next: open {out / 'report.html'}")
     assert "Reading scores" in result.stderr
     assert "Reading scores" not in result.stdout
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from corpus_lonely.study import aggregate, effects
 from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.figures import Caption, draw_trends, months_between, save
+from corpus_lonely.study.running import Months
 from corpus_lonely.taxonomy import loneliness
 
 CUT = date(2020, 3, 11)
@@ -20,7 +21,9 @@ CAPTION = Caption("A title", "Notes.", 0.5)
 
 def monthly(table: pl.DataFrame, min_authors: int = 1) -> pl.DataFrame:
     rows = aggregate.usable(table.lazy(), Selection(loneliness(), CUT), "scores")
-    sums = aggregate.monthly_sums(rows, loneliness()).collect()
+    months = Months(loneliness())
+    months.add(rows.collect())
+    sums = months.table()
     return effects.monthly_table(effects.with_suppressed(sums, min_authors), loneliness())
 
 

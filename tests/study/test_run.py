@@ -9,14 +9,29 @@ from typing import Any
 
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
+from polars.testing import assert_frame_equal
 
 from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, SettingsError
 from corpus_lonely.study import run
 from corpus_lonely.study.run import StudySettings, run_study
 from tests.study.simulated import write_scores
 
-NAMES = ["monthly.csv", "monthly.parquet", "periods.csv", "periods.parquet", "study.json",
-         "trends.png", "trends.svg"]  # fmt: skip
+TABLES = ("monthly", "periods", "estimates", "events", "kinds")
+FIGURES = ("trends", "effects", "events", "placebo", "sensitivity")
+NAMES = sorted(
+    ["study.json", "report.html"]
+    + [f"{table}.{kind}" for table in TABLES for kind in ("csv", "parquet")]
+    + [f"{figure}.{kind}" for figure in FIGURES for kind in ("png", "svg")]
+)
+
+
+@pytest.fixture(autouse=True)
+def one_figure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of a study's time: only what looks at all the files draws all figures."""
+    if not request.node.name.startswith(("test_the_report_is", "test_again_is", "test_no_author")):
+        drawn = Figure(figsize=(1, 1))
+        monkeypatch.setattr(run, "_figures", lambda *_: {"trends": (drawn, "Title", "Words")})
 
 
 def settings(scores: Path, out: Path, **asked: Any) -> StudySettings:
@@ -29,7 +44,7 @@ def test_the_report_is_written_and_told(scores: Path, tmp_path: Path) -> None:
     assert [path.name for path in report.files] == NAMES
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
-    for name, table in (("monthly", report.monthly), ("periods", report.periods)):
+    for name, table in report.tables.items():
         assert pl.read_parquet(tmp_path / "report" / f"{name}.parquet").equals(table)
         assert len(pl.read_csv(tmp_path / "report" / f"{name}.csv")) == len(table)
     assert len(report.periods) == 2 + 2 * 19
@@ -84,10 +99,30 @@ def test_no_author_and_no_id_is_in_the_report(
             assert not secret & {value for column in cells for value in column}
         elif path.suffix != ".png":
             words = set(re.findall(r"\w+", path.read_text()))
-            assert "lonely" in {word.lower() for word in words}
+            assert {"lonely", "sensitivity"} & {word.lower() for word in words}
             assert not secret & words
     # the PNG shows what the SVG does
     assert (out / "trends.svg").is_file()
+
+
+def test_kinds_apart_are_what_each_gives_alone(scores: Path, tmp_path: Path) -> None:
+    both = run_study(settings(scores, tmp_path / "both")).kinds
+    assert both is not None
+    names = ["group", "label", "measure", "before", "after", "difference"]
+    for kind in ("comment", "submission"):
+        alone = run_study(settings(scores, tmp_path / kind, kind=kind, min_authors=1))
+        own = both.filter(pl.col("kind") == kind)
+        assert_frame_equal(own.select(names), alone.periods.select(names), rel_tol=1e-6)
+        assert own["posts_before"][0] == alone.periods["posts_before"][0]
+        assert alone.kinds is None
+
+
+def test_a_kind_of_few_authors_hides_all_kinds(table: pl.DataFrame, tmp_path: Path) -> None:
+    few = table.filter((pl.col("kind") == "submission") | (pl.col("author") == "author1"))
+    report = run_study(settings(write_scores(tmp_path / "scores", few), tmp_path / "report"))
+    assert report.kinds is not None
+    assert report.kinds.is_empty()
+    assert "kinds" not in report.tables
 
 
 def test_periods_are_the_means_of_all_posts(

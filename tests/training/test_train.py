@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -12,12 +13,16 @@ from corpus_lonely.demo.encoder import make_encoder
 from corpus_lonely.errors import LabelsError, OutputError, SettingsError
 from corpus_lonely.files import about_folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.metrics import evaluate
 from corpus_lonely.model.network import LonelinessModel
+from corpus_lonely.model.weighting import make_weighting
 from corpus_lonely.progress import Silent
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training import train as module
 from corpus_lonely.training import trainer
 from corpus_lonely.training.callback import ProgressCallback
+from corpus_lonely.training.labels import load_labels
+from corpus_lonely.training.optimizer import make_optimizer
 from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.train import train_model
 from tests.tiny import make_labels, save_rows, tiny_rows
@@ -215,6 +220,14 @@ def test_more_tokens_than_the_encoder_has_positions(
         train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", max_tokens=300))
 
 
+def test_several_processes_are_refused(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="runs in one process, and torchrun started several"):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m"))
+
+
 def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     still = settings(
         tiny_labels, tiny_encoder, tmp_path / "m", epochs=9, patience=1, learning_rate=1e-12,
@@ -236,6 +249,13 @@ def test_patience_stops_early(tiny_labels: Path, tiny_encoder: Path, tmp_path: P
         ({"threads": 0}, "--threads must be at least 1, got 0"),
         ({"warmup": 1.0}, "--warmup must be from 0 to below 1, got 1.0"),
         ({"norm": "batch", "batch_size": 1}, "--batch-size must be at least 2 with --norm batch"),
+        ({"weighting": "best"}, "--weighting must be one of equal, learned, .*, got best"),
+        ({"entropy": 0}, "--entropy must be above 0, got 0"),
+        ({"output": "relu"}, "--output must be one of softmax, entmax15, sparsemax, got relu"),
+        ({"output": "entmax15", "loss": "hellinger"}, "--loss must be kl with --output entmax15"),
+        ({"layer_decay": 0}, "--layer-decay must be above 0 and at most 1, got 0"),
+        ({"repeat_rare": 1}, "--repeat-rare must be from 0 to below 1, got 1"),
+        ({"cut": "tail"}, "--cut must be one of head, head-tail, got tail"),
         ({"dev_share": 1.0}, "--dev-share must be above 0 and below 1, got 1.0"),
     ],
 )
@@ -244,11 +264,52 @@ def test_settings_name_key_rule_and_value(wrong: dict[str, Any], problem: str) -
         settings(Path("l"), Path("e"), Path("o"), **wrong)
 
 
+@pytest.mark.parametrize(
+    "sparse",
+    [
+        {"output": "sparsemax", "beta": 1.0, "layer_decay": 0.8, "repeat_rare": 0.6, "cut": "head-tail"},
+        {"threshold": True},
+    ],
+)  # fmt: skip
+def test_a_sparse_model_gives_exact_zeros_and_dev_metrics_are_those_of_the_engine(
+    sparse: dict[str, Any], tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    run = settings(
+        tiny_labels, tiny_encoder, tmp_path / "m", max_tokens=12, calibrate=True, epochs=2, **sparse
+    )
+    report = train_model(run)
+    engine = Engine.load(run.out, EngineSettings(device="cpu", precision="fp32"))
+    dev = load_labels(str(tiny_labels), loneliness())["dev"]
+    scores = engine.score(dev.texts)
+    assert scores.truncated.any()
+    assert (scores.probabilities_NL == 0).any()
+    judged = evaluate(dev.targets, scores.probabilities_NL.astype(np.float64))
+    for group, found in report.dev.items():
+        for name, value in found.items():
+            assert judged[group][name] == pytest.approx(value, abs=1e-4), (group, name)
+    card = (run.out / "README.md").read_text("utf-8")
+    assert ("and the thresholds" in card) == ("threshold" in sparse)
+    assert f"output: {run.output}" in card
+
+
+def test_settings_that_came_later_leave_older_models_known(tmp_path: Path) -> None:
+    plain = settings(Path("l"), Path("e"), tmp_path)
+    assert (
+        not {"output", "layer_decay", "repeat_rare", "cut", "threshold"} & plain.identity().keys()
+    )
+    other = settings(Path("l"), Path("e"), tmp_path, output="entmax15")
+    assert other.identity()["output"] == "entmax15"
+    assert plain.fingerprint("x") != other.fingerprint("x")
+
+
 def test_the_decay_spares_biases_and_norms(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:  # fmt: skip
     run = settings(tiny_labels, tiny_encoder, tmp_path / "m", head_learning_rate=5e-3)
     train, _dev = module._splits(run, loneliness(), Silent())
     model, _tokenizer = trainer.make_network(run, train)
-    groups = trainer.make_optimizer(run, model).param_groups
+    weighting = make_weighting("learned", ["flat"], ["lonely"], "lonely", 0.5)
+    groups = make_optimizer(run, model, weighting).param_groups
+    assert (groups[-1]["lr"], groups[-1]["weight_decay"]) == (1e-2, 0.0)
+    assert groups.pop()["params"] == list(weighting.parameters())
     assert sum(p.numel() for g in groups for p in g["params"]) == sum(
         p.numel() for p in model.parameters()
     )
@@ -256,6 +317,21 @@ def test_the_decay_spares_biases_and_norms(tiny_labels: Path, tiny_encoder: Path
         (1e-3, 0.01), (1e-3, 0.0), (5e-3, 0.01), (5e-3, 0.0),
     }  # fmt: skip
     assert all(p.ndim == 1 for g in groups if not g["weight_decay"] for p in g["params"])
+
+
+def test_the_card_tells_what_the_model_is_and_nothing_of_this_machine(
+    tiny_labels: Path, tiny_encoder: Path, tiny_model: Path
+) -> None:
+    card = (tiny_model / "README.md").read_text("utf-8")
+    record = json.loads((tiny_model / "training.json").read_text("utf-8"))
+    assert card.startswith("---\nlanguage: en\nlicense: cc-by-nc-4.0\n")
+    assert "# HDLN on tiny" in card
+    assert "48 posts to learn from and 16 to choose" in card
+    for group, metrics in record["dev"].items():
+        assert f"| {group} | {metrics['accuracy']:.4f} |" in card
+    assert "no diagnosis of a person" in card
+    assert str(tiny_labels.parent) not in card
+    assert str(tiny_encoder.parent) not in card
 
 
 def test_a_model_folder_can_be_moved(tiny_model: Path, tmp_path: Path) -> None:

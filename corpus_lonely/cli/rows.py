@@ -1,0 +1,56 @@
+"""What every door to posts asks alike: which rows are kept, and how they are written."""
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from corpus_lonely.cli.options import DAY, FILE
+
+if TYPE_CHECKING:
+    from corpus_lonely.ingest.settings import IngestSettings
+
+_OPTIONS = (
+    click.option("--since", type=DAY, help="Keep posts from this day (UTC) on."),
+    click.option(
+        "--until", type=DAY, help="Keep posts up to this day (UTC), the whole day included."
+    ),
+    click.option(
+        "--min-words",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Keep posts of so many words or more.",
+    ),
+    click.option(
+        "--bots", type=FILE, help="Accounts to drop, one a line, instead of the list that ships."
+    ),
+    click.option(
+        "--author-key",
+        type=FILE,
+        help="The key that authors are hashed with; made if it is not there.  [default: OUT.about/author.key]",
+    ),
+    click.option(
+        "--keep-authors", is_flag=True, help="Write authors' names instead of their hashes."
+    ),
+    click.option(
+        "--keep-permalinks",
+        is_flag=True,
+        help="Write each post's address, which leads to its author.",
+    ),
+)
+
+
+def row_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options, which reach the command as `rows`, for `row_settings`."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)
+
+
+def row_settings(rows: dict[str, Any], **others: Any) -> "IngestSettings":
+    """The settings that the options, and others of the command itself, make together."""
+    from corpus_lonely.ingest.settings import IngestSettings, read_bots, shipped_bots
+
+    bots: Path | None = rows["bots"]
+    told = {**rows, "bots": read_bots(bots) if bots else shipped_bots()}
+    return IngestSettings(**told, **others)

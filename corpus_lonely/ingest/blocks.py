@@ -1,0 +1,104 @@
+"""One block of a dump to its staged file: done by whichever process is free, and done once."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus_lonely.ingest.authors import AuthorKey, author_writer
+from corpus_lonely.ingest.dump import Position
+from corpus_lonely.ingest.lines import CountKey, CountRow, LineTaker, in_order
+from corpus_lonely.ingest.normalize import Normaliser
+from corpus_lonely.ingest.prefilter import Prefilter
+from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.ingest.writer import posts_schema, write_staged
+from corpus_lonely.tables import footer
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """Where a block stands and where its rows go."""
+
+    path: Path
+    """The staged file to be written."""
+    begin: int
+    """Byte of the plain content where it begins."""
+    end: Position
+    consumed: int
+    """Bytes of the dump read so far."""
+
+
+@dataclass(frozen=True)
+class BlockDone:
+    """What a staged file holds, as its footer tells."""
+
+    name: str
+    begin: int
+    end: Position
+    consumed: int
+    lines: int
+    blank: int
+    months: list[str]
+    """Those of its row groups."""
+    counts: list[CountRow]
+    """Month, subreddit in lower case, kind, reason, lines."""
+    bad: list[dict[str, Any]]
+    """Entries of the quarantine; `line` counts from the beginning of the block."""
+
+
+class BlockReader:
+    """Blocks to staged files under one choice of settings."""
+
+    def __init__(self, settings: IngestSettings, key: AuthorKey | None) -> None:
+        wanted = settings.subreddits
+        prefilter = Prefilter(wanted) if Prefilter.works_for(wanted) else None
+        normaliser = Normaliser(settings, author_writer(key))
+        self._take = LineTaker(normaliser, prefilter, settings.quarantine_text)
+        self._schema: pa.Schema = posts_schema(settings.keep_permalinks)
+
+    def __call__(self, task: BlockTask, data: bytes) -> BlockDone:
+        """Writes the staged file, whole or not at all. OutputError when the disk is full."""
+        taken = self._take(data)
+        done = BlockDone(
+            name=task.path.name,
+            begin=task.begin,
+            end=task.end,
+            consumed=task.consumed,
+            lines=taken.lines,
+            blank=taken.blank,
+            months=sorted(taken.rows),
+            counts=_counts(taken.counts),
+            bad=taken.bad,
+        )
+        # no line is shorter than a byte: places grow from block to block
+        places = {m: [task.begin + n for n in numbers] for m, numbers in taken.places.items()}
+        # not `asdict` of it all: that would copy every count
+        facts = {**vars(done), "end": asdict(done.end)}
+        write_staged(task.path, self._schema, taken.rows, places, facts)
+        return done
+
+
+def staged_before(path: Path) -> BlockDone:
+    """What a staged file of an earlier run holds; InputError when it is damaged."""
+    facts = footer(path)
+    facts["end"] = Position(**facts["end"])
+    facts["counts"] = [tuple(count) for count in facts["counts"]]
+    return BlockDone(**facts)
+
+
+def _counts(counts: Counter[CountKey]) -> list[CountRow]:
+    sums: Counter[CountKey] = Counter()
+    for (month, subreddit, kind, reason), count in counts.items():
+        sums[month, subreddit.lower(), kind, reason] += count
+    return in_order(sums)
+
+
+def quarantined(file: Path, before: int, done: BlockDone) -> str:
+    """The bad lines of a block as lines of JSON; `before`: lines of the dump that stand before it."""
+    return "".join(
+        json.dumps({"file": str(file), **entry, "line": before + entry["line"]}) + "\n"
+        for entry in done.bad
+    )

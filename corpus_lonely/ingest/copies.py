@@ -1,0 +1,115 @@
+"""Which of the copies of a post counts, and what a later deletion or removal says of it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus_lonely.ingest.month_sources import ORIGIN, TRACES, Source, read_rows, reading, rows_of
+from corpus_lonely.ingest.writer import GONE, PLACE
+
+_EARLIER = pl.lit(0, pl.Int64).alias(PLACE)
+_NOT_GONE = pl.lit(False).alias(GONE)
+_ROWS_PER_PASS = 4_000_000
+"""Ids compared at a time; more are taken in several passes over the column of ids."""
+
+
+class Verdict:
+    """What becomes of the rows of a source."""
+
+    def __init__(self, rows: int) -> None:
+        self.kept, self.marked, self.gone = (np.zeros(rows, dtype=bool) for _ in range(3))
+
+    def take(self, ranked: pl.DataFrame) -> None:
+        """Some of its rows, as `_ranked` has them."""
+        rows = ranked["row"].to_numpy()
+        self.kept[rows] = ranked["kept"].to_numpy()
+        self.marked[rows] = ranked["marked"].to_numpy()
+        self.gone[rows] = ranked[GONE].to_numpy()
+
+
+def judge(sources: list[Source], traces: Path | None) -> tuple[list[Verdict], pa.Table]:
+    """For each source what becomes of its rows; and the traces of posts that stay gone."""
+    verdicts = [Verdict(rows_of(source)) for source in sources]
+    passes = max(1, math.ceil(sum(len(verdict.gone) for verdict in verdicts) / _ROWS_PER_PASS))
+    lasting = [pl.DataFrame(TRACES.empty_table())]
+    for number in range(passes):
+        mine = pl.col("post_id").hash() % passes == number
+        parts = [_ids(place, source).filter(mine) for place, source in enumerate(sources)]
+        if traces:
+            parts.append(_traces(traces).filter(mine))
+        ids = _told(pl.concat(parts))
+        for (place,), rows in ids.filter(pl.col("source") >= 0).group_by("source"):
+            verdicts[int(str(place))].take(rows)
+        lasting.append(ids.filter("lasts").select(TRACES.names))
+    table = pl.concat(lasting).sort("post_id", "removed").to_arrow().cast(TRACES)
+    return verdicts, table
+
+
+def _told(ids: pl.DataFrame) -> pl.DataFrame:
+    """`_ranked` for all ids; those that occur once, nearly all, need no ranks."""
+    several = pl.col("post_id").is_duplicated()
+    columns = [*ids.columns, "kept", "marked", "lasts"]
+    alone = ids.filter(~several).with_columns(
+        kept=~pl.col(GONE), marked=pl.lit(False), lasts=pl.col(GONE)
+    )
+    return pl.concat([alone.select(columns), _ranked(ids.filter(several)).select(columns)])
+
+
+def _ranked(ids: pl.DataFrame) -> pl.DataFrame:
+    """With `kept`, `marked` (kept, but removed later) and `lasts` (a trace that outlives the text).
+
+    All is told from the last text, the last deletion and the last removal of a post, and these are
+    what lasts: so it does not matter in how many runs its copies were read.
+    """
+    gone, rank, text = pl.col(GONE), pl.col("rank"), pl.col("text_rank")
+    deletion = gone & (pl.col("removed") == "deleted")
+    last = {"text_rank": ~gone, "deletion_rank": deletion, "removal_rank": gone & ~deletion}
+    deleted, removed = (
+        (pl.col(name) > text).fill_null(False) for name in ("deletion_rank", "removal_rank")
+    )
+    kept = ~gone & (rank == text) & ~deleted
+    is_last = rank.eq_missing(pl.col("deletion_rank")) | rank.eq_missing(pl.col("removal_rank"))
+    return (
+        ids.sort("post_id", "retrieved_at", ORIGIN, PLACE, nulls_last=False)
+        .with_row_index("rank")
+        .with_columns(
+            rank.filter(which).max().over("post_id").alias(name) for name, which in last.items()
+        )
+        .with_columns(
+            kept=kept, marked=kept & removed, lasts=is_last & (text.is_null() | (rank > text))
+        )
+    )
+
+
+def _ids(place: int, source: Source) -> pl.DataFrame:
+    columns = ["post_id", "retrieved_at", *([PLACE, GONE, "removed"] if source.staged else [])]
+    frame = pl.DataFrame(read_rows(source, source.group, columns))
+    if not source.staged:
+        frame = frame.with_columns(_EARLIER, _NOT_GONE, removed=pl.lit(None, pl.String))
+    return frame.with_row_index("row").select(
+        "row",
+        *TRACES.names,
+        # what the folder has was ingested before all that is staged, and holds each id once
+        pl.lit(source.origin if source.staged else -1, pl.Int32).alias(ORIGIN),
+        PLACE,
+        GONE,
+        pl.lit(place, pl.Int32).alias("source"),
+    )
+
+
+def _traces(path: Path) -> pl.DataFrame:
+    """The traces that the folder has of the month; each is of a later time than the folder's row."""
+    with reading(path, staged=False):
+        frame = pl.DataFrame(pq.ParquetFile(path).read())
+    return frame.select(
+        pl.lit(0, pl.UInt32).alias("row"),
+        *TRACES.names,
+        pl.lit(-1, pl.Int32).alias(ORIGIN),
+        pl.lit(1, pl.Int64).alias(PLACE),
+        pl.lit(True).alias(GONE),
+        pl.lit(-1, pl.Int32).alias("source"),
+    )

@@ -1,0 +1,132 @@
+"""Parquet files behind a path, a glob or a URL: found, opened, and known by their footers."""
+
+import glob
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.storage import answering, patient
+from corpus_lonely.store_errors import StoreTrouble
+
+_SUFFIXES = (".parquet", ".pq")
+_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One Parquet file of posts, as its footer tells it."""
+
+    name: str
+    """Relative to the input, with `/`: what goes into fingerprints and footers."""
+    url: str
+    """Where to open it: an absolute path or a URL."""
+    size: int
+    """Bytes."""
+    footer_sha256: str
+    """Offsets, sizes and statistics of all columns stand in the footer: other data, another sum."""
+    rows: int
+
+    @property
+    def partitions(self) -> dict[str, str | None]:
+        """What the folders of a hive-partitioned data set say: `subreddit=lonely/` and the like."""
+        pairs = [part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part]
+        return {
+            key: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+            for key, value in pairs
+        }
+
+
+@contextmanager
+def open_binary(url: str) -> Iterator[Any]:
+    """The file behind an absolute path or a URL, for reading; StorageError when its store is away."""
+    with answering(url), fsspec.open(url, "rb") as file:
+        yield file
+
+
+def find_files(
+    source: str, hint: str = f"Files must end in {' or '.join(_SUFFIXES)}"
+) -> list[tuple[str, str]]:
+    """Relative names and absolute addresses of the Parquet files, sorted by name.
+
+    source: a file, a folder, a glob, or a URL that fsspec knows, such as `s3://bucket/posts/`.
+    hint: what to do where there is something, but no Parquet.
+    Raises InputError where there is none.
+    """
+    try:
+        system, path = fsspec.core.url_to_fs(source)
+        base, paths = _find(system, path.rstrip("/") or path)
+    except ValueError as error:
+        raise InputError(f"cannot be opened ({error})", where=source) from error
+    except Exception as error:  # each store's library raises what it likes
+        raise StoreTrouble(error).told(source, InputError, "cannot be read") from error
+    if not paths:
+        raise InputError(
+            "holds no Parquet file" if system.exists(path) else "does not exist",
+            where=source,
+            hint=hint if system.exists(path) else None,
+        )
+    local = "file" in (system.protocol if isinstance(system.protocol, tuple) else ())
+    named = [(found[len(base) :].lstrip("/"), found) for found in paths]
+    return sorted((name, url if local else system.unstrip_protocol(url)) for name, url in named)
+
+
+def _find(system: Any, path: str) -> tuple[str, list[str]]:
+    """The folder that names are relative to, and the paths of the files."""
+    if system.isfile(path):
+        return path.rpartition("/")[0], [path]
+    if system.isdir(path):
+        return path, _below(system, path)
+    if not glob.has_magic(path):
+        return path, []
+    plain = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+    matches = [str(match) for match in system.glob(path)]
+    folders = [match for match in matches if system.isdir(match)]
+    found = {m for m in matches if m not in folders and m.endswith(_SUFFIXES)}
+    return plain, sorted(found.union(*(_below(system, folder) for folder in folders)))
+
+
+def _below(system: Any, folder: str) -> list[str]:
+    """All Parquet files below a folder; hidden ones and `_SUCCESS`-like marks are no data."""
+    return [
+        found
+        for found in system.find(folder)
+        if found.endswith(_SUFFIXES)
+        and not any(part.startswith((".", "_")) for part in found[len(folder) :].split("/"))
+    ]
+
+
+@patient
+def read_footer(name: str, url: str) -> tuple[InputFile, pa.Schema]:
+    """What a file's footer tells of it; InputError when it is no Parquet, or damaged."""
+    try:
+        with open_binary(url) as file:
+            size, footer = _footer_bytes(file)
+        parsed = pq.ParquetFile(pa.BufferReader(_MAGIC + footer))
+        schema: pa.Schema = parsed.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        reason = first_line(error)
+        raise InputError(f"is not readable as Parquet ({reason})", where=url) from error
+    digest = hashlib.sha256(footer).hexdigest()
+    return InputFile(name, url, size, digest, parsed.metadata.num_rows), schema
+
+
+def _footer_bytes(file: Any) -> tuple[int, bytes]:
+    """The size of a Parquet file, and its footer with length and magic number."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    tail = file.read(8)
+    if size < 12 or tail[4:] != _MAGIC:
+        raise pa.ArrowInvalid("its end is missing: cut short, or no Parquet file")
+    length = int.from_bytes(tail[:4], "little") + 8
+    if length > size - 4:
+        raise pa.ArrowInvalid("its footer is damaged")
+    file.seek(size - length)
+    return size, file.read(length)

@@ -1,0 +1,45 @@
+"""What was done, as a paragraph to paste, with the numbers of the study."""
+
+from corpus_lonely.study.report import StudyReport
+
+
+def methods(report: StudyReport) -> str:
+    """A paragraph on what was done, with the numbers of this study."""
+    periods, coverage = report.periods.row(0, named=True), report.coverage
+    notes = dict(report.estimates.select("estimator", "note").unique().iter_rows())
+    text = (
+        f"We scored {coverage.kept:,} posts by {coverage.authors:,} authors and compared {periods['posts_before']:,} posts by "
+        f"{periods['authors_before']:,} authors before the cut with {periods['posts_after']:,} posts by "
+        f"{periods['authors_after']:,} authors from it on. A label's share among lonely posts is the sum of "
+        "P(lonely) * P(label | lonely) over the sum of P(lonely). Differences have 95 % percentile intervals of a bootstrap "
+        "that resamples authors with all their posts; a post without an author is a cluster of its own. "
+        "P-values were adjusted over the labels by Benjamini and Hochberg's procedure. Beside it, authors and blocks of three months were both taken as clusters "
+        "(Cameron, Gelbach and Miller 2011)"
+    )
+    if "its_level" in notes:
+        way = (
+            "AR(1) errors by restricted maximum likelihood and Satterthwaite's degrees of freedom"
+            if notes["its_level"].startswith("reml")
+            else "Newey and West's errors"
+        )
+        text += f", and an interrupted time series of monthly shares was fitted with {way} ({notes['its_level'].split(', ')[1]})"
+    if "placebo_dates" in notes:
+        text += (
+            f". Randomisation inference moved the cut to earlier dates ({notes['placebo_dates']})"
+        )
+    if "seasonal" in notes:
+        text += (
+            f". The same months of earlier years served as seasonal control ({notes['seasonal']})"
+        )
+    if (
+        report.labelled is not None
+        and report.corrected is not None
+        and not report.corrected.is_empty()
+    ):
+        text += (
+            f". Shares were corrected with {len(report.labelled.rows):,} labelled posts by prediction-powered inference "
+            "(Angelopoulos et al. 2023, 2024), the share at a threshold by Rogan and Gladen's (1978) estimator"
+        )
+    else:
+        text += ". Scores were not corrected for classifier error"
+    return text + "."

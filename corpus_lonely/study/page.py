@@ -1,0 +1,127 @@
+"""The report as one HTML file: figures and tables inside, nothing fetched, nothing of any post or author."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from html import escape
+
+import polars as pl
+
+from corpus_lonely.study.methods import methods
+from corpus_lonely.study.page_tables import (
+    corrected_html,
+    coverage_html,
+    estimators_html,
+    heat_html,
+    interval,
+    kinds_html,
+    periods_html,
+    points,
+)
+from corpus_lonely.study.report import StudyReport, percent
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
+  margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
+h3 { font-size: 1rem; } figure { margin: 1rem 0; overflow-x: auto; } svg { max-width: 100%; height: auto; }
+figcaption, .note { color: #555; font-size: .9rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+thead th { border-bottom: 2px solid #555; } caption { text-align: left; font-weight: 600; padding: .4rem 0; }
+code { white-space: nowrap; } td.text, th.text { text-align: left; }
+nav ul { padding-left: 1.2rem; } a { color: #00558a; } :focus-visible { outline: 3px solid #D55E00; }
+.limits { border-left: .3rem solid #D55E00; padding-left: 1rem; } .strong { font-weight: 700; }
+.heat td { min-width: 2.6rem; }
+@media print { body { max-width: none; font-size: 10pt; } nav { display: none; }
+  figure, table, section.limits { break-inside: avoid; } .scroll { overflow: visible; }
+  th:first-child, td:first-child { position: static; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+"""
+
+
+def page(report: StudyReport, cut: date, figures: Mapping[str, tuple[str, str, str]]) -> str:
+    """The whole file. figures: by name, an SVG, a heading, and what it shows in words."""
+    sections = list(_sections(report, figures))
+    contents = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in sections)
+    body = "".join(
+        f'<section id="{name}"{_class(name)}><h2>{title}</h2>{content}</section>'
+        for name, title, content in sections
+    )
+    title = f"Loneliness before and after {cut}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><header><h1>{title}</h1>"
+        f"{_lead(report)}</header>"
+        f'<nav aria-label="Contents"><ul>{contents}</ul></nav><main>{body}</main></body></html>\n'
+    )
+
+
+def _class(name: str) -> str:
+    return ' class="limits"' if name == "limits" else ""
+
+
+def _lead(report: StudyReport) -> str:
+    root = report.taxonomy.root
+    row = report.periods.row(
+        by_predicate=(pl.col("label") == root.name) & (pl.col("measure") == "mean_probability"),
+        named=True,
+    )
+    labels = report.periods.filter(pl.col("measure") == "share_of_lonely")
+    moved = labels.filter(pl.col("q") < 0.05).sort(pl.col("difference").abs(), descending=True)
+    names = ", ".join(
+        f"{g}: {b.replace('_', ' ')} ({100 * d:+.1f})"
+        for g, b, d in moved.select("group", "label", "difference").head(6).iter_rows()
+    )
+    said = (
+        f"Of {len(labels)} labels, {len(moved)} changed more than chance would explain after adjusting for "
+        f"their number{f': {escape(names)} percentage points' if names else ''}"
+        f"{', and others in the table' if len(moved) > 6 else ''}."
+    )
+    return (
+        f"<p>The mean probability that a post is {escape(root.labels[1])} was {percent(row['before'])} before and "
+        f"{percent(row['after'])} after: {points(row['difference'])} percentage points, 95 % interval "
+        f"{interval(row['difference_low'], row['difference_high'])}. {said} "
+        'A change is not yet an effect: read <a href="#limits">what this cannot say</a> first.</p>'
+    )
+
+
+def _sections(
+    report: StudyReport, figures: Mapping[str, tuple[str, str, str]]
+) -> Iterator[tuple[str, str, str]]:
+    limits = "".join(f"<li>{_marked(sentence)}</li>" for sentence in report.caveats)
+    yield "limits", "What this cannot say", f"<ul>{limits}</ul>"
+    for name, (svg, title, words) in figures.items():
+        yield f"figure-{name}", escape(title), _figure(svg, name, title, words)
+        if name == "effects":
+            yield "periods", "Before against after, in numbers", periods_html(report)
+            if report.kinds is not None and not report.kinds.is_empty():
+                yield "kinds", "Each kind of post by itself", kinds_html(report.kinds, report)
+            yield "estimators", "The same change by every estimator", estimators_html(report)
+    if report.corrected is not None and not report.corrected.is_empty():
+        yield "corrected", "Corrected for the classifier's errors", corrected_html(report)
+    yield "months", "Labels by month", heat_html(report)
+    yield "coverage", "What the numbers stand on", coverage_html(report)
+    yield "methods", "Methods, ready to paste", f"<p>{escape(methods(report))}</p>"
+
+
+def _marked(sentence: str) -> str:
+    """As HTML: names between backticks, and options, as code that no line breaks."""
+    named = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
+    return re.sub(r"(?<![\w-])(--[a-z]+)", r"<code>\1</code>", named)
+
+
+def _figure(svg: str, name: str, title: str, words: str) -> str:
+    """The SVG with a name for screen readers, and ids that no other figure on the page has."""
+    inner = svg[svg.index("<svg") :]
+    inner = inner.replace(' id="cut"', "")  # of the line in every panel, and an id stands once
+    inner = re.sub(r'id="', f'id="{name}-', inner)
+    inner = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", inner)
+    inner = inner.replace(
+        "<svg", f'<svg role="img" aria-label="{escape(title)}. {escape(words)}"', 1
+    )
+    return f"<figure>{inner}<figcaption>{escape(words)}</figcaption></figure>"

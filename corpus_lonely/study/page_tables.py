@@ -1,0 +1,239 @@
+"""The tables of the report's page, as HTML."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from corpus_lonely.study.charts import named
+from corpus_lonely.study.effects import ESTIMATORS
+from corpus_lonely.study.report import StudyReport, percent
+
+
+def _table(caption: str, heads: list[str], rows: Iterator[list[str]], kind: str = "") -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(cell: str) -> str:
+    return cell if cell.startswith("<td") else f"<td>{cell}</td>"
+
+
+def periods_html(report: StudyReport) -> str:
+    """Before against after, a table a group."""
+    heads = [
+        "label",
+        "before",
+        "after",
+        "difference (pp)",
+        "95 % interval",
+        "ratio",
+        "95 % interval",
+        "p",
+        "q",
+    ]
+    parts = []
+    for group in report.taxonomy.groups:
+        root = group is report.taxonomy.root
+        measures = ("mean_probability", "share_at_threshold") if root else ("share_of_lonely",)
+        rows = report.periods.filter(
+            pl.col("group") == group.name, pl.col("measure").is_in(measures)
+        )
+        of = "all posts" if root else "lonely posts, each weighed by how likely it is lonely"
+        parts.append(_table(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root)))
+    note = (
+        '<p class="note">Authors are resampled. q is p adjusted for the number of labels (Benjamini and '
+        "Hochberg); bold: q below .05. Shares of all posts are in periods.csv.</p>"
+    )
+    return "".join(parts) + note
+
+
+def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
+    for row in rows.iter_rows(named=True):
+        name = row["measure"] if root else row["label"]
+        strong = row["q"] is not None and row["q"] < 0.05
+        shown = escape(name.replace("_", " "))
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        yield [
+            f'<span class="strong">{shown}</span>' if strong else shown,
+            percent(row["before"]),
+            percent(row["after"]),
+            points(row["difference"]),
+            interval(row["difference_low"], row["difference_high"]),
+            ratio,
+            interval(row["ratio_low"], row["ratio_high"], scale=1, form=".2f"),
+            _p(row["p"]),
+            _p(row["q"]),
+        ]
+
+
+def kinds_html(kinds: pl.DataFrame, report: StudyReport) -> str:
+    """Loneliness, and the labels that moved most in any kind."""
+    root = report.taxonomy.root.name
+    moved = kinds.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
+    names = moved.group_by("group", "label").agg(pl.col("p").min()).sort("p", "group", "label")
+    labels = [(root, root, "mean_probability")]
+    labels += [(*name, "share_of_lonely") for name in names.select("group", "label").head(5).rows()]
+
+    def rows() -> Iterator[list[str]]:
+        for group, label, measure in labels:
+            of_label = kinds.filter(
+                pl.col("group") == group, pl.col("label") == label, pl.col("measure") == measure
+            )
+            for row in of_label.iter_rows(named=True):
+                yield [
+                    escape(named(group, label)), f"{escape(row['kind'])}s", percent(row["before"]), percent(row["after"]),
+                    points(row["difference"]), interval(row["low"], row["high"]), _p(row["p"]), _p(row["q"]),
+                ]  # fmt: skip
+
+    counts = kinds.select("kind", "posts_before", "posts_after").unique().sort("kind")
+    told = "; ".join(
+        f"{kind}s: {before:,} before, {after:,} after" for kind, before, after in counts.rows()
+    )
+    heads = ["label", "kind", "before", "after", "difference (pp)", "95 % interval", "p", "q"]
+    note = (
+        f'<p class="note">{escape(told)}. Authors are resampled. All labels are in kinds.csv.</p>'
+    )
+    return _table("Loneliness, and the labels that moved most", heads, rows()) + note
+
+
+def estimators_html(report: StudyReport) -> str:
+    """Loneliness and the labels that moved most, every estimator in the rows."""
+    parts = []
+    root = report.taxonomy.root.name
+    moved = report.periods.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
+    labels = [(root, root, "mean_probability")]
+    labels += moved.sort("p").select("group", "label", "measure").head(3).rows()
+    for group, label, measure in labels:
+        rows = report.estimates.filter(
+            pl.col("group") == group, pl.col("label") == label, pl.col("measure") == measure,
+            pl.col("estimator") != "ratio",
+        )  # fmt: skip
+        heads = ["estimator", "estimate (pp)", "95 % interval", "p", "stands on"]
+        parts.append(_table(named(group, label), heads, _estimator_rows(rows)))
+    there = set(report.estimates["estimator"])
+    told = "".join(
+        f"<dt><code>{name}</code></dt><dd>{escape(what)}</dd>"
+        for name, what in ESTIMATORS.items()
+        if name in there
+    )
+    said = (
+        "<p>Where these agree, the change does not hang on how it is estimated. All labels are in estimates.csv; how "
+        "often each interval holds the truth is measured by simulation, in docs/study.md of the package.</p>"
+    )
+    return said + "".join(parts) + f"<h3>What each is</h3><dl>{told}</dl>"
+
+
+def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
+    for row in rows.iter_rows(named=True):
+        yield [
+            f"<code>{row['estimator']}</code>",
+            points(row["estimate"], digits=2),
+            interval(row["low"], row["high"], form="+.2f"),
+            _p(row["p"]),
+            f'<td class="text">{escape(_in_words(row["note"]))}</td>',
+        ]
+
+
+def _in_words(note: str) -> str:
+    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)").replace(
+        "hac", "least squares, Newey and West's errors"
+    )
+
+
+def corrected_html(report: StudyReport) -> str:
+    """Raw and corrected shares, by the labelled sample."""
+    corrected = pl.DataFrame() if report.corrected is None else report.corrected
+    rows = (
+        [
+            f"{escape(row['group'])}: {escape(row['label'].replace('_', ' '))}, {row['measure'].replace('_', ' ')}",
+            row["method"].replace("_", " "),
+            row["period"],
+            percent(row["raw"]),
+            percent(row["corrected"]),
+            interval(row["low"], row["high"], form=".1f"),
+        ]
+        for row in corrected.filter(pl.col("measure") != "share_of_all").iter_rows(named=True)
+    )
+    heads = ["label", "method", "period", "raw", "corrected", "95 % interval (%)"]
+    return _table("Raw and corrected, by the labelled sample", heads, rows)
+
+
+def heat_html(report: StudyReport) -> str:
+    """Labels in rows, months in columns; each row is shaded from its own lowest to its highest value."""
+    shown = report.monthly.filter(pl.col("measure").is_in(["mean_probability", "share_of_lonely"]))
+    columns = shown.select("month", "period").unique(maintain_order=True).rows()
+    split = set(report.monthly.filter("holds_cut")["month"])
+    heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in columns]
+
+    def rows() -> Iterator[list[str]]:
+        for (group, label), own in shown.group_by("group", "label", maintain_order=True):
+            values = {(m, p): v for m, p, v in own.select("month", "period", "value").iter_rows()}
+            known = [value for value in values.values() if value is not None]
+            low, high = (min(known), max(known)) if known else (0.0, 0.0)
+            yield [
+                escape(named(str(group), str(label))),
+                *(_shade(values.get(key), low, high) for key in columns),
+            ]
+
+    note = '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.</p>'
+    return _table("Shares by month, percent", heads, rows(), "heat") + note
+
+
+def _shade(value: float | None, low: float, high: float) -> str:
+    if value is None:
+        return "<td>-</td>"
+    depth = 0.0 if high == low else (value - low) / (high - low)
+    # from white to the blue of Okabe and Ito, by lightness, so that it survives any vision and any printer
+    red, green, blue = (round(255 + depth * (end - 255)) for end in (0, 114, 178))
+    ink = "#fff" if depth > 0.75 else "#1a1a1a"
+    return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{100 * value:.1f}</td>'
+
+
+def coverage_html(report: StudyReport) -> str:
+    """What the numbers stand on: posts and authors by month."""
+    months = report.monthly.filter(pl.col("measure") == "mean_probability")
+
+    def rows() -> Iterator[list[str]]:
+        for row in months.iter_rows(named=True):
+            side = f" ({row['period']})" if row["holds_cut"] else ""
+            counts = [_count(row["posts"]), _count(row["authors"])]
+            yield [row["month"] + side, *counts, "left out" if row["suppressed"] else ""]
+
+    coverage = report.coverage
+    kinds = " and ".join(f"{n:,} {escape(k)}s" for k, n in coverage.kinds.items())
+    said = (
+        f"<p>{kinds} by {coverage.authors:,} known authors, from {coverage.first[:10]} to {coverage.last[:10]}; "
+        f"{coverage.posts_without_author:,} posts are without an author.</p>"
+    )
+    return said + _table("Posts and authors by month", ["month", "posts", "authors", ""], rows())
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return "-" if value is None else f"{100 * value:+.{digits}f}"
+
+
+def interval(low: Any, high: Any, scale: int = 100, form: str = "+.1f") -> str:
+    """Both ends, as points are; a dash where there is none."""
+    if low is None or high is None:
+        return "-"
+    return f"{scale * low:{form}} to {scale * high:{form}}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "&lt; .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,1 @@
+"""From unlabelled posts to an encoder that knows their language: masked-language-model training."""

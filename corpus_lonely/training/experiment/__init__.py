@@ -1,0 +1,1 @@
+"""Systems x seeds: the paper's experiment and better ones, from one file of settings."""

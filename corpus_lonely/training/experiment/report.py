@@ -1,0 +1,243 @@
+"""What an experiment writes: the paper's tables, differences, transfer, figures, and a page of them all."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from corpus_lonely import metrics
+from corpus_lonely.files import atomic_path, write_json
+from corpus_lonely.metrics import BINARY_METRICS, DISTRIBUTION_METRICS, Array
+from corpus_lonely.training.curve import draw_weights, weight_panels
+from corpus_lonely.training.experiment import figures, tables
+from corpus_lonely.training.experiment.compare import (
+    Difference,
+    differences,
+    mean_results,
+)
+from corpus_lonely.training.experiment.runs import Trained, alone, averaged
+from corpus_lonely.training.experiment.spec import Experiment, paper
+from corpus_lonely.training.experiment.tables import Block, Cell, Row, Table
+from corpus_lonely.training.labels import LabelledPosts
+
+_SHOWN = ("f1", "accuracy", "cosine", "intersection", "js")
+"""Metrics of the page's differences; the CSV has all."""
+
+
+class Report:
+    """Tables, figures and a page of an experiment whose runs are all there."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        posts: LabelledPosts,
+        train_means_L: Array,
+        trained: list[Trained],
+        out: Path,
+    ) -> None:
+        self._experiment, self._posts, self._out = experiment, posts, out
+        self._train_means_L = train_means_L
+        self._by_name = {entry.system.name: entry for entry in trained}
+        self._systems = list(self._with_ensembles())
+        self._taxonomy = posts.targets.taxonomy
+
+    def _with_ensembles(self) -> Iterator[Trained]:
+        """The systems, and behind each the mean of its seeds where that is asked for."""
+        for system in self._experiment.systems:
+            trained = self._by_name[system.name]
+            yield trained
+            if system.name in self._experiment.ensembles and len(trained.predicted_SNL) > 1:
+                mean = averaged(trained, self._posts)
+                self._by_name[mean.system.name] = mean
+                yield mean
+
+    def write(self) -> Path:
+        """Writes everything; returns the page."""
+        compared = self._compared()
+        transfer = self._transfer()
+        pieces = [self._head()]
+        for number, table in ((3, self._table_3()), (4, self._table_4())):
+            pieces.append(tables.markdown(table))
+            self._text(f"tables/table-{number}.md", tables.markdown(table))
+            self._text(f"tables/table-{number}.csv", tables.tidy(table))
+            self._text(f"tables/table-{number}.tex", tables.latex(table))
+        if compared:
+            pieces.append(self._differences(compared))
+        if transfer:
+            pieces.append(self._write_transfer(transfer))
+        pieces.append(self._draw())
+        write_json(self._out / "results.json", self._plain())
+        self._text("report.md", "\n".join(pieces))
+        return self._out / "report.md"
+
+    def _head(self) -> str:
+        lonely = int(self._posts.targets.group(self._taxonomy.categories[0])[1].sum())
+        seeds = ", ".join(map(str, self._experiment.seeds))
+        return "\n".join(
+            [
+                f"# Results on the {self._experiment.split} split",
+                "",
+                f"{len(self._posts):,} posts; the categories are judged on the {lonely:,} truly lonely ones, "
+                "whatever was predicted. Mean ± standard deviation (n - 1) over "
+                f"seeds {seeds}. {_flatters(self._experiment)}The paper's rows are of its test split.",
+                "",
+            ]
+        )
+
+    def _table_3(self) -> Table:
+        root = self._taxonomy.root.name
+        block = Block(root.capitalize(), tuple(self._rows(root)))
+        return Table("Lonely or not, as the paper's table 3", BINARY_METRICS, (block,))
+
+    def _table_4(self) -> Table:
+        blocks = tuple(
+            Block(category.name.capitalize(), tuple(self._rows(category.name)))
+            for category in self._taxonomy.categories
+        )
+        caption = "Fine-grained distributions, as the paper's table 4, with KL and JS in nats"
+        return Table(caption, DISTRIBUTION_METRICS, blocks)
+
+    def _rows(self, group: str) -> list[Row]:
+        rows = []
+        for entry in self._systems:
+            if entry.system.paper:
+                theirs = paper()[entry.system.paper]
+                cells: dict[str, Cell] = {name: (a, b) for name, (a, b) in theirs[group].items()}
+                rows.append(Row(f"Paper: {theirs['title']}", cells, ours=False))
+            if group in entry.results[0]:
+                rows.append(Row(entry.system.name, mean_results(entry.results)[group]))
+        for name, results in metrics.baselines(self._posts.targets, self._train_means_L).items():
+            rows.append(Row(f"Guess: {name}", _certain(results[group]), ours=False))
+        if group != self._taxonomy.root.name:
+            floors = metrics.floors(self._posts.targets)[group]
+            rows.append(Row("Best of any softmax", _certain(floors), ours=False))
+        return rows
+
+    def _compared(self) -> dict[str, list[Difference]]:
+        baseline = self._by_name[self._experiment.baseline]
+        return {
+            entry.system.name: self._against(entry, baseline)
+            for entry in self._systems
+            if entry is not baseline
+        }
+
+    def _against(self, entry: Trained, baseline: Trained) -> list[Difference]:
+        groups = [group for group in baseline.results[0] if group in entry.results[0]]
+        return differences(
+            self._posts.targets,
+            entry.predicted_SNL,
+            baseline.predicted_SNL,
+            groups,
+            self._experiment.replicates,
+        )
+
+    def _differences(self, compared: dict[str, list[Difference]]) -> str:
+        self._text("tables/differences.csv", tables.differences_csv(compared))
+        return "\n".join(
+            [
+                f"## Less {self._experiment.baseline}",
+                "",
+                "Differences with 95 % intervals of a paired bootstrap over posts "
+                f"({self._experiment.replicates:,} replicates); bold where they leave 0 out. What another "
+                "seed would change is not in them, and of so many intervals some miss by chance.",
+                "",
+                tables.differences_markdown(compared, _SHOWN),
+            ]
+        )
+
+    def _transfer(self) -> dict[str, dict[str, dict[str, float]]]:
+        """System to what was learnt to each group's score, the mean over the seeds."""
+        found = {}
+        for name in self._experiment.transfer:
+            together = self._by_name[name]
+            rows = {"all together": self._scores(together)}
+            for group in self._taxonomy.groups:
+                entry = self._by_name[alone(together.system, group.name).name]
+                rows[f"{group.name} alone"] = self._scores(entry)
+            found[name] = rows
+        return found
+
+    def _scores(self, entry: Trained) -> dict[str, float]:
+        """Of each group in which the system has learnt something."""
+        by_seed = [
+            {g: metrics.selection_score({g: v}, self._taxonomy) for g, v in one.items()}
+            for one in entry.results
+        ]
+        return {g: sum(one[g] for one in by_seed) / len(by_seed) for g in by_seed[0]}
+
+    def _write_transfer(self, transfer: dict[str, dict[str, dict[str, float]]]) -> str:
+        groups = [group.name for group in self._taxonomy.groups]
+        pieces = []
+        for name, rows in transfer.items():
+            together = self._by_name[name]
+            gained = {
+                group: self._against(together, self._by_name[alone(together.system, group).name])
+                for group in groups
+            }
+            slug = together.system.slug
+            full = {
+                learnt: {group: scores.get(group, math.nan) for group in groups}
+                for learnt, scores in rows.items()
+            }
+            figures.draw_transfer(full, self._figure(f"transfer-{slug}.png"))
+            self._text(f"tables/transfer-{slug}.csv", tables.differences_csv(gained))
+            pieces += [
+                f"## Transfer: {name}",
+                "",
+                "Each group learnt together with the others, less learnt alone from as many steps over the same "
+                "posts, with intervals as above. What is learnt alone also chose its checkpoint by that group alone. "
+                "Where a similarity is below 0 the others' company costs the group something: that is "
+                "negative transfer.",
+                "",
+                tables.one_block("Together less alone", gained, _SHOWN),
+                f"![Transfer](figures/transfer-{slug}.png)",
+                "",
+            ]
+        return "\n".join(pieces)
+
+    def _draw(self) -> str:
+        pieces = ["## Over training", ""]
+        courses = {e.system.name: e.histories for e in self._systems if e.histories}
+        figures.draw_learning(courses, self._figure("learning.png"))
+        pieces += ["![Learning curves](figures/learning.png)", ""]
+        for entry in self._systems:
+            if entry.histories and weight_panels(entry.histories[0]):
+                name = f"weights-{entry.system.slug}.png"
+                title = f"{entry.system.name}: weights of the losses"
+                draw_weights(entry.histories, self._figure(name), title)
+                pieces += [f"![{title}](figures/{name})", ""]
+        return "\n".join(pieces)
+
+    def _plain(self) -> dict[str, Any]:
+        systems: dict[str, dict[str, Any]] = {
+            name: {
+                "encoder": entry.system.encoder,
+                "settings": {**self._experiment.train, **entry.system.options},
+                "epochs": [{"best": best, "run": run} for best, run in entry.epochs],
+                "seeds": dict(zip(self._seeds(entry), entry.results, strict=True)),
+            }
+            for name, entry in self._by_name.items()
+        }
+        return {"split": self._experiment.split, "posts": len(self._posts), "systems": systems}
+
+    def _seeds(self, entry: Trained) -> list[str]:
+        return [str(seed) for seed in self._experiment.seeds] if entry.histories else ["mean"]
+
+    def _figure(self, name: str) -> Path:
+        folder = self._out / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def _text(self, name: str, text: str) -> None:
+        with atomic_path(self._out / name) as temporary:
+            temporary.write_text(text, "utf-8")
+
+
+def _flatters(experiment: Experiment) -> str:
+    if experiment.split != "dev":
+        return ""
+    return "Checkpoints were chosen by their score on dev, so figures on dev flatter a little. "
+
+
+def _certain(values: dict[str, float]) -> dict[str, Cell]:
+    return {name: (value, math.nan) for name, value in values.items()}

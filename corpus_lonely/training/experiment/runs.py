@@ -1,0 +1,138 @@
+"""The runs of an experiment: trained one after the other, each resumable, and skipped when it is done."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus_lonely import metrics
+from corpus_lonely.errors import OutputError
+from corpus_lonely.files import read_json
+from corpus_lonely.inference.engine import EngineSettings
+from corpus_lonely.metrics import Array
+from corpus_lonely.progress import Progress
+from corpus_lonely.taxonomy import Taxonomy
+from corpus_lonely.training.experiment.compare import Results
+from corpus_lonely.training.experiment.predictions import predict
+from corpus_lonely.training.experiment.spec import Experiment, System, slug
+from corpus_lonely.training.labels import LabelledPosts
+from corpus_lonely.training.train import train_model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A system with all its seeds trained and judged."""
+
+    system: System
+    predicted_SNL: Array
+    results: list[Results]
+    """One a seed."""
+    histories: list[list[dict[str, Any]]] = field(default_factory=list)
+    """The Trainer's logs, one a seed; none of an ensemble."""
+    epochs: list[tuple[float, float]] = field(default_factory=list)
+    """Best epoch and epochs run, one a seed; none of an ensemble."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment keeps what it makes."""
+
+    out: Path
+
+    def model(self, system: System, seed: int) -> Path:
+        """The model folder of one run."""
+        return self.out / "models" / system.slug / f"seed-{seed}"
+
+    def predictions(self, system: System, seed: int) -> Path:
+        """The numbers that the model gives the posts that are judged."""
+        return self.out / "predictions" / system.slug / f"seed-{seed}.safetensors"
+
+    def encoder(self, name: str) -> Path:
+        """An adapted encoder."""
+        return self.out / "encoders" / slug(name)
+
+
+class Runs:
+    """Trains and judges systems, and says how far it is."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        place: Place,
+        encoders: dict[str, str],
+        posts: LabelledPosts,
+        engine: EngineSettings,
+        progress: Progress,
+    ) -> None:
+        self._experiment, self._place, self._encoders = experiment, place, encoders
+        self._posts, self._engine, self._progress = posts, engine, progress
+        self._systems = list(all_systems(experiment, posts.targets.taxonomy))
+        self._done, self._all = 0, len(self._systems) * len(experiment.seeds)
+
+    def trained(self) -> Iterator[Trained]:
+        """Every system, the transfer's among them, once all its seeds are there."""
+        for system in self._systems:
+            runs = [self._run(system, seed) for seed in self._experiment.seeds]
+            yield Trained(
+                system=system,
+                predicted_SNL=np.stack([predicted_NL for predicted_NL, _ in runs]),
+                results=[self._judge(system, predicted_NL) for predicted_NL, _ in runs],
+                histories=[record["history"] for _, record in runs],
+                epochs=[(record["best_epoch"], record["epochs"]) for _, record in runs],
+            )
+
+    def _run(self, system: System, seed: int) -> tuple[Array, dict[str, Any]]:
+        self._done += 1
+        out = self._place.model(system, seed)
+        told = f"Run {self._done} of {self._all}: {system.name}, seed {seed}"
+        self._progress.note(told if not out.exists() else f"{told}, is there already")
+        settings = self._experiment.settings(system, seed, out, self._encoders[system.encoder])
+        try:
+            train_model(settings, self._progress)
+        except OutputError as error:
+            if "other settings" not in str(error):
+                raise
+            raise OutputError(
+                "holds a model of other settings or labels than the experiment's",
+                where=out,
+                hint="Give another --out, or remove that folder to train it anew",
+            ) from error
+        kept = self._place.predictions(system, seed)
+        predicted_NL = predict(out, self._posts, kept, self._engine, self._progress)
+        record: dict[str, Any] = read_json(out / "training.json")
+        return predicted_NL, record
+
+    def _judge(self, system: System, predicted_NL: Array) -> Results:
+        only = {**self._experiment.train, **system.options}.get("only", ())
+        return judge(self._posts, predicted_NL, only)
+
+
+def judge(posts: LabelledPosts, predicted_NL: Array, only: Sequence[str] = ()) -> Results:
+    """The metrics of each group, or of some of them."""
+    judged = metrics.evaluate(posts.targets, predicted_NL)
+    return {group: found for group, found in judged.items() if not only or group in only}
+
+
+def averaged(trained: Trained, posts: LabelledPosts) -> Trained:
+    """The system's seeds as one: the mean of their distributions, as `ensemble` gives it."""
+    mean_NL = trained.predicted_SNL.mean(axis=0)
+    seeds = len(trained.predicted_SNL)
+    system = replace(trained.system, name=f"{trained.system.name}, {seeds} seeds' mean", paper=None)
+    return Trained(system, mean_NL[None], [judge(posts, mean_NL, list(trained.results[0]))])
+
+
+def all_systems(experiment: Experiment, taxonomy: Taxonomy) -> Iterator[System]:
+    """The experiment's systems, then those of its transfer matrix: each group alone."""
+    yield from experiment.systems
+    for system in experiment.systems:
+        if system.name in experiment.transfer:
+            for group in taxonomy.groups:
+                yield alone(system, group.name)
+
+
+def alone(system: System, group: str) -> System:
+    """The same system, with one group to learn and no other."""
+    options = {**system.options, "only": (group,)}
+    return replace(system, name=f"{system.name}, {group} alone", options=options, paper=None)

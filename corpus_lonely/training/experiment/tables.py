@@ -1,0 +1,199 @@
+"""Tables of an experiment in the paper's layout, as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from corpus_lonely.metrics import LOWER_IS_BETTER
+from corpus_lonely.training.experiment.compare import Difference
+
+HEADINGS = {
+    "accuracy": "Acc.",
+    "precision": "Precis.",
+    "recall": "Rec.",
+    "f1": "F1",
+    "clark": "Clark",
+    "canberra": "Canberra",
+    "cosine": "Cosine",
+    "intersection": "Intersection",
+    "kl": "KL",
+    "js": "JS",
+}
+Cell = tuple[float, float]
+"""Mean and standard deviation; no deviation is NaN."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system, or one line of the paper's."""
+
+    name: str
+    cells: dict[str, Cell]
+    """Metric to what is printed; what is missing is left empty."""
+    ours: bool = True
+    """Whether it competes for the bold figure of its column."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of one group."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Blocks under the same columns."""
+
+    caption: str
+    columns: tuple[str, ...]
+    """Names of metrics."""
+    blocks: tuple[Block, ...]
+
+
+def markdown(table: Table) -> str:
+    """For a page; the best of our own rows in each column is bold."""
+    heads = [
+        f"{HEADINGS[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in table.columns
+    ]
+    lines = [f"## {table.caption}", ""]
+    for block in table.blocks:
+        best = _best(block, table.columns)
+        lines += [_pipe([block.title, *heads]), _pipe(["---", *["---:"] * len(heads)])]
+        for row in block.rows:
+            cells = [_cell(row, name, best, "**{}**", " ± ") for name in table.columns]
+            lines.append(_pipe([row.name, *cells]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def latex(table: Table) -> str:
+    """A `table` environment for a paper that uses the package booktabs."""
+    arrows = [
+        r"$\downarrow$" if name in LOWER_IS_BETTER else r"$\uparrow$" for name in table.columns
+    ]
+    heads = [f"{HEADINGS[name]} {arrow}" for name, arrow in zip(table.columns, arrows, strict=True)]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(table.caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
+        r"\toprule",
+        " & ".join(["", *heads]) + r" \\",
+    ]
+    for block in table.blocks:
+        best = _best(block, table.columns)
+        lines += [
+            r"\midrule",
+            rf"\multicolumn{{{len(heads) + 1}}}{{c}}{{{_escape(block.title)}}} \\",
+        ]
+        for row in block.rows:
+            cells = [_cell(row, name, best, r"\textbf{{{}}}", r" $\pm$ ") for name in table.columns]
+            lines.append(" & ".join([_escape(row.name), *cells]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def tidy(table: Table) -> str:
+    """CSV, a line a figure: group, system, whose, metric, mean, deviation."""
+    lines = [
+        [block.title.lower(), row.name, "ours" if row.ours else "other", metric, *map(_plain, cell)]
+        for block in table.blocks
+        for row in block.rows
+        for metric, cell in row.cells.items()
+    ]
+    return comma_separated(("group", "system", "whose", "metric", "mean", "sd"), lines)
+
+
+def differences_markdown(rows: dict[str, list[Difference]], columns: Sequence[str]) -> str:
+    """Each system's differences in some metrics, a block a group; those that leave 0 out are bold.
+
+    rows: system to its differences, every group's.
+    """
+    groups = dict.fromkeys(entry.group for entries in rows.values() for entry in entries)
+    blocks = []
+    for group in groups:
+        found = {
+            system: [entry for entry in entries if entry.group == group]
+            for system, entries in rows.items()
+        }
+        blocks.append(one_block(group.capitalize(), found, columns))
+    return "\n".join(blocks)
+
+
+def one_block(title: str, rows: dict[str, list[Difference]], columns: Sequence[str]) -> str:
+    """One block of `differences_markdown`: rows of whatever groups, each with the metrics it has."""
+    known = {entry.metric for entries in rows.values() for entry in entries}
+    shown = [name for name in columns if name in known]
+    lines = [_pipe([title, *(HEADINGS[name] for name in shown)])]
+    lines += [_pipe(["---", *["---:"] * len(shown)])]
+    for name, entries in rows.items():
+        cells = {entry.metric: _difference(entry) for entry in entries}
+        lines.append(_pipe([name, *(cells.get(metric, "") for metric in shown)]))
+    return "\n".join([*lines, ""])
+
+
+def differences_csv(rows: dict[str, list[Difference]]) -> str:
+    """CSV, a line a difference."""
+    lines = [
+        [e.group, system, e.metric, *map(_plain, (e.value, e.low, e.high))]
+        for system, entries in rows.items()
+        for e in entries
+    ]
+    return comma_separated(("group", "system", "metric", "difference", "low", "high"), lines)
+
+
+def comma_separated(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """CSV with a header."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _best(block: Block, columns: Sequence[str]) -> dict[str, str]:
+    """The best figure of our own rows, as it is printed; none where one row has no rival."""
+    ours = [row for row in block.rows if row.ours]
+    best = {}
+    for name in columns if len(ours) > 1 else ():
+        values = [row.cells[name][0] for row in ours if name in row.cells]
+        if values:
+            best[name] = _figure(min(values) if name in LOWER_IS_BETTER else max(values))
+    return best
+
+
+def _cell(row: Row, name: str, best: dict[str, str], bold: str, between: str) -> str:
+    if name not in row.cells:
+        return ""
+    mean, deviation = row.cells[name]
+    shown = _figure(mean)
+    if row.ours and best.get(name) == shown:
+        shown = bold.format(shown)
+    return shown if math.isnan(deviation) else f"{shown}{between}{_figure(deviation)}"
+
+
+def _difference(entry: Difference) -> str:
+    shown = f"{entry.value:+.4f}"
+    return f"{f'**{shown}**' if entry.clear else shown} [{entry.low:+.4f}, {entry.high:+.4f}]"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def _pipe(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    for sign in "&%$#_{}":
+        text = text.replace(sign, f"\\{sign}")
+    return text

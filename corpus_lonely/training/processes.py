@@ -1,0 +1,29 @@
+"""The processes of a run: one, or those that `torchrun` or `accelerate launch` starts together."""
+
+import os
+
+import torch
+
+from corpus_lonely.errors import SettingsError
+from corpus_lonely.inference.device import find_device
+
+
+def world_size() -> int:
+    """Processes that train together; their starter tells it in the environment."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and talks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def training_device(name: str) -> torch.device:
+    """The device of that name; SettingsError for a GPU that the Trainer would not take."""
+    device = find_device(name)
+    if device.type == "cuda" and device.index:
+        raise SettingsError(
+            f"--device must be cuda or cuda:0 for training, got {device}",
+            hint=f"Set CUDA_VISIBLE_DEVICES={device.index} and give --device cuda",
+        )
+    return device

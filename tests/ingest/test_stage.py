@@ -1,0 +1,117 @@
+"""One file: what an interrupted run staged is taken, what is missing is read, and both make one whole."""
+
+import json
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from corpus_lonely.errors import OutputError
+from corpus_lonely.ingest import stage as module
+from corpus_lonely.ingest.blocks import BlockDone, BlockTask
+from corpus_lonely.ingest.dump import Dump, Position, open_dump
+from corpus_lonely.ingest.pool import Blocks, block_pool
+from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.ingest.stage import Staged, already_staged, stage
+from tests.ingest.lines import write_dump
+from tests.ingest.test_run import dirty
+
+
+class Counting:
+    """Passes blocks on, and stops at one of them."""
+
+    def __init__(self, blocks: Blocks, stop_at: int = 10**9) -> None:
+        self._blocks, self._stop_at = blocks, stop_at
+        self.begun: list[int] = []
+
+    def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+        if len(self.begun) == self._stop_at:
+            raise KeyboardInterrupt
+        self.begun.append(task.begin)
+        return self._blocks.submit(task, data)
+
+
+@pytest.fixture
+def dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dump:
+    """A file of about ten blocks with bad lines in several of them."""
+    monkeypatch.setattr(module, "STAGED_BYTES", 6000)
+    return open_dump(write_dump(tmp_path / "d.zst", dirty(5)))
+
+
+def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list[int]]:
+    with block_pool(IngestSettings(keep_authors=True), None, 1) as blocks:
+        counting = Counting(blocks, stop_at)
+        return stage(dump, folder, counting, lambda *_: None), counting.begun
+
+
+def content(result: Staged) -> tuple[object, ...]:
+    tables = [
+        pq.ParquetFile(result.folder / name).read_row_group(group).to_pylist()
+        for places in result.months.values()
+        for name, group in places
+    ]
+    return (result.read, result.dropped, result.months, tables, result.quarantine.read_text())
+
+
+@pytest.mark.parametrize("stop_at", [1, 4])
+def test_what_is_staged_is_not_read_again(dump: Dump, tmp_path: Path, stop_at: int) -> None:
+    whole, begun = staged(dump, tmp_path / "whole")
+    assert len(begun) > 6
+    with pytest.raises(KeyboardInterrupt):
+        staged(dump, tmp_path / "parts", stop_at)
+    resumed, rest = staged(dump, tmp_path / "parts")
+    assert rest == begun[stop_at:]
+    assert content(resumed) == content(whole)
+    lines = [json.loads(line)["line"] for line in whole.quarantine.read_text().splitlines()]
+    raw = dirty(5)
+    assert lines == [n for n, line in enumerate(raw, 1) if isinstance(line, bytes) and line]
+
+
+def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
+    dump: Dump, tmp_path: Path
+) -> None:
+    whole, begun = staged(dump, tmp_path / "whole")
+    asked = iter([False, False, True])
+    with (
+        block_pool(IngestSettings(keep_authors=True), None, 1) as blocks,
+        pytest.raises(CancelledError),
+    ):
+        stage(dump, tmp_path / "parts", blocks, lambda *_: None, lambda: next(asked))
+    assert already_staged(dump, tmp_path / "parts") is None
+    resumed, rest = staged(dump, tmp_path / "parts")
+    assert rest == begun[2:]
+    assert content(resumed) == content(whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and no more"])
+def test_a_damaged_block_and_all_after_it_are_read_again(
+    dump: Dump, tmp_path: Path, damage: bytes
+) -> None:
+    whole, begun = staged(dump, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        staged(dump, tmp_path / "parts", 5)
+    (tmp_path / "parts" / f"{begun[2]:016d}.parquet").write_bytes(damage)
+    resumed, rest = staged(dump, tmp_path / "parts")
+    assert rest == begun[2:]
+    assert content(resumed) == content(whole)
+
+
+def test_several_processes_stage_what_one_does(dump: Dump, tmp_path: Path) -> None:
+    whole, _ = staged(dump, tmp_path / "whole")
+    with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
+        result = stage(dump, tmp_path / "several", blocks, lambda *_: None)
+    assert content(result) == content(whole)
+
+
+def test_a_process_that_is_killed_is_told(dump: Dump, tmp_path: Path) -> None:
+    class Killing(Counting):
+        def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+            for process in self._blocks._executor._processes.values():  # type: ignore[attr-defined]
+                process.kill()
+            return super().submit(task, data)
+
+    with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
+        blocks.submit(BlockTask(tmp_path / "first.parquet", 0, Position(), 0), b"{}\n").result()
+        with pytest.raises(OutputError, match="ended from outside"):
+            stage(dump, tmp_path / "killed", Killing(blocks), lambda *_: None)

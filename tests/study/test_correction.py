@@ -1,0 +1,133 @@
+"""Corrections for a classifier's errors: against ppi-python where it is installed, and worked by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpus_lonely.study import correction
+from corpus_lonely.study.correction import Corrected, Rates, mean_powered, rogan_gladen
+
+
+def made(seed: int, n: int = 400, posts: int = 5000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(n) < 0.4).astype(float)
+    scored = np.clip(0.7 * truth + 0.1 + rng.normal(0, 0.15, n), 0, 1)
+    every = (rng.random(posts) < 0.4).astype(float)
+    return truth, scored, np.clip(0.7 * every + 0.1 + rng.normal(0, 0.15, posts), 0, 1)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.6, 1.0])
+def test_the_powered_mean_by_hand(power: float) -> None:
+    truth, scored, every = made(1)
+    error = every.std() / np.sqrt(len(every))
+    told = mean_powered(truth, scored, np.ones(400), scored_mean=every.mean(), scored_error=error,
+                        posts=5000, power=power)  # fmt: skip
+    left = truth - power * scored
+    assert told.value == pytest.approx(power * every.mean() + left.mean())
+    expected = np.sqrt(power**2 * every.var() / 5000 + left.var() / 400)
+    assert told.error == pytest.approx(expected)
+    assert told.interval == pytest.approx(
+        (told.value - 1.959964 * expected, told.value + 1.959964 * expected)
+    )
+
+
+def test_the_powered_mean_as_ppi_python() -> None:
+    ppi_py = pytest.importorskip("ppi_py", exc_type=ImportError)
+    truth, scored, every = made(2)
+    error = every.std() / np.sqrt(len(every))
+    for asked in (None, 1.0, 0.3):
+        told = mean_powered(truth, scored, np.ones(400), scored_mean=every.mean(),
+                            scored_error=error, posts=5000, power=asked)  # fmt: skip
+        # ppi-python takes the variance of labelled and unlabelled scores together, we of the labelled
+        power = correction.least_variance(truth, scored, np.ones(400), 5000)
+        power = power if asked is None else asked
+        value = ppi_py.ppi_mean_pointestimate(truth, scored, every, lam=power)
+        assert told.value == pytest.approx(float(np.squeeze(value)), rel=1e-9)
+        low, high = ppi_py.ppi_mean_ci(truth, scored, every, alpha=0.05, lam=power)
+        assert told.interval == pytest.approx(
+            (float(np.squeeze(low)), float(np.squeeze(high))), rel=1e-6
+        )
+
+
+def test_the_power_is_that_of_least_variance() -> None:
+    truth, scored, every = made(3)
+    asked = {
+        "scored_mean": every.mean(),
+        "scored_error": scored.std() / np.sqrt(5000),
+        "posts": 5000,
+    }
+    best = mean_powered(truth, scored, np.ones(400), **asked).error
+    others = [
+        mean_powered(truth, scored, np.ones(400), power=p, **asked).error
+        for p in np.linspace(0, 1, 101)
+    ]
+    assert best == pytest.approx(min(others), rel=1e-4)
+    assert best < others[0]
+    noise = np.random.default_rng(0).random(400) * 0
+    assert correction.least_variance(truth, noise, np.ones(400), 5000) == 0
+
+
+def test_weights_undo_unequal_sampling() -> None:
+    # two strata of 900 and 100 posts, two labelled in each
+    truth, scored = np.array([0.0, 1.0, 1.0, 1.0]), np.zeros(4)
+    weights, strata = np.array([450.0, 450, 50, 50]), np.array(["a", "a", "b", "b"])
+    told = mean_powered(
+        truth, scored, weights, scored_mean=0, scored_error=0, posts=1000, strata_n=strata
+    )
+    assert told.value == pytest.approx(0.9 * 0.5 + 0.1)
+    assert told.error == pytest.approx(0.9 * np.sqrt(0.5 / 2))
+
+
+def test_a_ratio_by_its_jackknife() -> None:
+    rng = np.random.default_rng(4)
+    lonely = (rng.random(500) < 0.5).astype(float)
+    label = lonely * (rng.random(500) < 0.3)
+    zeros, ones = np.zeros(500), np.ones(500)
+    told = correction.ratio_powered((label, zeros), (lonely, zeros), ones, above_mean=0, below_mean=0,
+                                    line_error=0, posts=5000)  # fmt: skip
+    assert told.value == pytest.approx(label.sum() / lonely.sum())
+    left_out = (label.sum() - label) / (lonely.sum() - lonely)
+    jackknife = np.sqrt(499 / 500 * ((left_out - left_out.mean()) ** 2).sum())
+    assert told.error == pytest.approx(jackknife, rel=0.01)
+
+
+def test_rates_and_rogan_gladen_by_hand() -> None:
+    truth = np.array([1.0] * 10 + [0.0] * 10)
+    found = np.array([1.0] * 8 + [0.0] * 2 + [1.0] + [0.0] * 9)
+    of = correction.rates(truth, found, np.ones(20))
+    assert (of.sensitivity, of.specificity) == pytest.approx((0.8, 0.9))
+    assert of.sensitivity_error == pytest.approx(np.sqrt(0.8 * 0.2 / 10))
+    # 8 % found with 3 % of false positives and all true ones: 5.15 % are there
+    exact = Rates(1.0, 0.97, 0.0, 0.0)
+    assert rogan_gladen(0.08, 0.01, exact).value == pytest.approx(0.05 / 0.97)
+    assert rogan_gladen(0.08, 0.01, exact).error == pytest.approx(0.01 / 0.97)
+    assert np.isnan(rogan_gladen(0.3, 0.01, Rates(0.5, 0.5, 0.1, 0.1)).value)
+    assert np.isnan(correction.rates(np.ones(3), np.ones(3), np.ones(3)).specificity)
+
+
+def test_rogan_gladens_error_is_the_spread_of_simulated_estimates() -> None:
+    rng = np.random.default_rng(5)
+    of = Rates(0.85, 0.95, 0.03, 0.02)
+    told = rogan_gladen(0.4, 0.01, of)
+    found, se, sp = rng.normal([0.4, 0.85, 0.95], [0.01, 0.03, 0.02], (200_000, 3)).T
+    assert told.error == pytest.approx(((found + sp - 1) / (se + sp - 1)).std(), rel=0.02)
+
+
+def test_differences_add_their_variances() -> None:
+    told = correction.difference(Corrected(0.2, 0.03), Corrected(0.3, 0.04))
+    assert (told.value, told.error) == pytest.approx((0.1, 0.05))
+
+
+def test_what_authors_add_to_the_truth_is_carried_over_from_the_score() -> None:
+    truth = np.array([0.0, 1.0, 0.0, 1.0])
+    # the score moves by half of what the truth does, so the truth moves by twice what the score does
+    assert correction.carried(truth, 0.2 + 0.5 * truth, np.ones(4)) == pytest.approx(2.0)
+    assert correction.carried(truth, 1 - truth, np.ones(4)) == 1.0
+    asked: dict[str, Any] = {"scored_mean": 0.45, "scored_error": 0.1, "posts": 4000, "power": 1.0}
+    plain, clustered = (
+        mean_powered(truth, 0.2 + 0.5 * truth, np.ones(4), clustered=c, **asked).error
+        for c in (False, True)
+    )
+    rest = np.std(truth - 0.2 - 0.5 * truth) / 2
+    assert (plain, clustered) == pytest.approx((np.hypot(0.1, rest), np.hypot(0.2, rest)))
