@@ -43,6 +43,9 @@ def block_pool(settings: IngestSettings, key: AuthorKey | None, processes: int) 
     executor = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), _begin, (settings, key)
     )
+    # all of them now: one that began while the death of another is noticed would be waited for in vain
+    for _ in range(processes):
+        executor.submit(_ready)
     slots = _slots(processes + 2)
     try:
         yield _Elsewhere(executor, slots, processes + 2)
@@ -81,7 +84,7 @@ class _Elsewhere:
             else:
                 slot.buf[: len(data)] = data
                 future = self._executor.submit(_read_slot, task, slot.name, len(data))
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, OSError) as error:  # OSError: while its pool finds it gone
             raise worker_died(task) from error
         future.add_done_callback(lambda _: self._free.put(slot))
         return future
@@ -113,6 +116,10 @@ def _begin(settings: IngestSettings, key: AuthorKey | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _reader = BlockReader(settings, key)
+
+
+def _ready() -> None:
+    """Nothing to do: the pool begins a process for it, where all that it has are busy or not yet there."""
 
 
 def _end_with_parent() -> None:
