@@ -95,7 +95,8 @@ class Engine:
         self.forward = Forward(
             model, self.device, self.settings.precision, tokenizer.pad_token_id or 0
         )
-        if self.device.type == "cuda" and self.settings.precision != "fp32":
+        if self.device.type in ("cuda", "cpu") and self.settings.precision != "fp32":
+            self.forward.round_products()
             self.forward.pack()
 
     @property

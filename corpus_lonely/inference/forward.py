@@ -3,6 +3,7 @@
 # B posts, T tokens, N tokens of all posts, X encoder hidden, L labels
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus_lonely.inference.batching import pad
+from corpus_lonely.inference.products import Rounding, can_round, round_products
 from corpus_lonely.model.attention import PACKED
 from corpus_lonely.model.encoder import max_positions
 from corpus_lonely.model.ensemble import Network
@@ -30,6 +32,7 @@ class Forward:
         self.model.requires_grad_(requires_grad=False).to(device)
         self.device, self.precision, self.pad_id = device, precision, pad_id
         self.packed = False
+        self._rounding: Rounding | None = None
         self._usual_attention: list[str] = [
             encoder.config._attn_implementation  # noqa: SLF001  (it has no public name)
             for encoder in model.encoders
@@ -53,7 +56,8 @@ class Forward:
         """(B, L) in float32, whatever the precision."""
         self._attend(*self._usual_attention)
         try:
-            return self._predict(self._padded(ids))
+            with self._rounding.off() if self._rounding else nullcontext():
+                return self._predict(self._padded(ids))
         finally:
             if self.packed:
                 self._attend(*self._packed_attention)
@@ -87,6 +91,13 @@ class Forward:
             return tensor.to(self.device)
         # pinned, so that the copy runs while the device still computes the batch before
         return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def round_products(self) -> bool:
+        """Lays the weights out for a CPU's bfloat16 units, where it has them; returns whether it does."""
+        half = self.device.type == "cpu" and _DTYPES.get(self.precision) == torch.bfloat16
+        if half and self._rounding is None and can_round():
+            self._rounding = round_products(self.model.encoders)
+        return self._rounding is not None
 
     def pack(self) -> bool:
         """Packs from now on, if the encoder can: tries some posts both ways, and compares.

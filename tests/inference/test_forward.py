@@ -157,7 +157,7 @@ def test_a_kernel_that_leaks_is_found_out(monkeypatch: pytest.MonkeyPatch) -> No
         out = torch.nn.functional.scaled_dot_product_attention(*whole)
         return out[0].transpose(0, 1)
 
-    monkeypatch.setattr(attention, "_by_post", leaking)
+    monkeypatch.setattr(attention, "_by_length", leaking)
     forward = make_forward("bert")
     ids = make_ids([7, 30, 3])
     before = forward(ids).numpy()
