@@ -3,7 +3,8 @@
     python benchmarks/score.py [--model minilm|base|FOLDER] [--posts 512] [--rounds 3] [--device cpu]
 
 All contenders score the same posts with the same model, cut at the same 512 tokens, to the same 21
-probabilities, in turn (A B C, A B C, ...); medians are told. The posts are made up: common words, as many as
+probabilities, in turn (A B C, A B C, ...). Shared machines drift, so the machine's peak is measured anew before
+each of them, ratios are taken within a round, and the medians of the rounds are told. The posts are made up: common words, as many as
 give Reddit's lengths (log-normal, median about 120 tokens, 6 % cut at 512). `base` and `minilm` are
 BERT-base's and MiniLM's shapes with random weights, for speed does not hang on their values.
 
@@ -20,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,25 +42,42 @@ from corpus_lonely.model.encoder import load_tokenizer
 from corpus_lonely.model.network import LonelinessModel
 
 
-def measure(bench: Bench, names: Sequence[str], rounds: int) -> dict[str, float]:
-    """Median seconds of each contender: CPU seconds on a CPU, else of the wall."""
+@dataclass
+class Measured:
+    """One contender, an entry a round."""
+
+    seconds: list[float] = field(default_factory=list)
+    """CPU seconds on a CPU, else of the wall."""
+    peaks: list[float] = field(default_factory=list)
+    """GFLOP/s that the machine could do at that time."""
+
+
+def measure(bench: Bench, names: Sequence[str], rounds: int) -> dict[str, Measured]:
+    """All contenders, once a round each."""
     clock = time.process_time if bench.device == "cpu" else time.perf_counter
     ready = {name: CONTENDERS[name](bench) for name in names}
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    found = {name: Measured() for name in names}
     scored: dict[str, NDArray[np.float32]] = {}
     for number in range(rounds):
         for name, run in ready.items():
             # Ray's work is done by another process: its wall is taken, the machine being idle
             watch = time.perf_counter if name in NEEDS else clock
+            before = peak_gflops(bench.folder, bench.device)
             began = watch()
             scored[name] = run()
-            seconds[name].append(watch() - began)
-            print(f"round {number + 1}, {name}: {seconds[name][-1]:.1f} s", file=sys.stderr)
+            found[name].seconds.append(watch() - began)
+            after = peak_gflops(bench.folder, bench.device)
+            found[name].peaks.append((before + after) / 2)
+            print(
+                f"round {number + 1}, {name}: {found[name].seconds[-1]:.1f} s, "
+                f"peak {found[name].peaks[-1]:,.0f} GFLOP/s",
+                file=sys.stderr,
+            )
     for name, scored_NL in scored.items():  # no figure may hide work left out
         assert scored_NL.shape == scored[names[0]].shape, name
         # not of the root, whose answer was made steep
         assert np.abs(scored_NL - scored[names[0]])[:, 2:].max() < 0.1, name
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return found
 
 
 def through_dask(bench: Bench, workers: int, copies: int) -> tuple[float, float]:
@@ -106,11 +126,10 @@ def token_lengths(bench: Bench) -> NDArray[np.int64]:
 
 
 def peak_gflops(folder: Path, device: str) -> float:
-    """What products of the model's own shapes reach in half precision, one after the other."""
-    config = LonelinessModel.from_pretrained(folder).encoder.config
+    """What products of the model's own shapes reach in half precision, the best of them, for now."""
+    width, inner = _widths(folder)
     dtype = torch.bfloat16 if device == "cpu" else torch.float16
-    rows = 4096 if device == "cpu" else 65536
-    width, inner = config.hidden_size, config.intermediate_size
+    rows = 2048 if device == "cpu" else 65536
     best = 0.0
     with torch.inference_mode():
         for inputs, outputs in ((width, inner), (inner, width), (width, width)):
@@ -129,24 +148,35 @@ def peak_gflops(folder: Path, device: str) -> float:
     return best
 
 
-def show(bench: Bench, seconds: dict[str, float], peak: float, needed: float) -> None:
+@lru_cache
+def _widths(folder: Path) -> tuple[int, int]:
+    config = LonelinessModel.from_pretrained(folder).encoder.config
+    return config.hidden_size, config.intermediate_size
+
+
+def show(bench: Bench, found: dict[str, Measured], needed: float) -> None:
     """Prints the table."""
     unit = "CPU-s" if bench.device == "cpu" else "s"
+    peak = statistics.median(peak for one in found.values() for peak in one.peaks)
     table = Table(
         title=f"{len(bench.texts):,} posts, {bench.tokens:,} tokens; peak {peak:,.0f} GFLOP/s "
         f"= {peak / needed:,.0f} tokens/{unit}"
     )
     for name in ("", f"posts/{unit}", f"tokens/{unit}", "ratio", "of the peak"):
         table.add_column(name, justify="right" if name else "left")
-    first = seconds[PIPELINE_32]
-    for name, time_s in seconds.items():
-        rate = bench.tokens / time_s
+    first = found[PIPELINE_32].seconds
+    for name, one in found.items():
+        time_s = statistics.median(one.seconds)
+        ratio = statistics.median(a / b for a, b in zip(first, one.seconds, strict=True))
+        share = statistics.median(
+            bench.tokens / s * needed / peak for s, peak in zip(one.seconds, one.peaks, strict=True)
+        )
         table.add_row(
             name,
             f"{len(bench.texts) / time_s:,.1f}",
-            f"{rate:,.0f}",
-            f"{first / time_s:.2f}",
-            f"{rate * needed / peak:.0%}",
+            f"{bench.tokens / time_s:,.0f}",
+            f"{ratio:.2f}",
+            f"{share:.0%}",
         )
     Console().print(table)
 
@@ -175,13 +205,16 @@ def main() -> None:
         texts = make_texts(folder, arguments.posts)
         bench = Bench(folder, texts, 0, arguments.device)
         bench = Bench(folder, texts, int(token_lengths(bench).sum()), arguments.device)
-        peak, needed = peak_gflops(folder, arguments.device), gflop_per_token(bench)
-        seconds = measure(bench, names, arguments.rounds)
-        per_token, _ = through_dask(bench, arguments.workers, arguments.copies)
-        seconds[f"score through Dask, {arguments.workers} worker(s), wall time"] = (
-            bench.tokens / per_token
-        )
-        show(bench, seconds, max(peak, peak_gflops(folder, arguments.device)), needed)
+        needed = gflop_per_token(bench)
+        found = measure(bench, names, arguments.rounds)
+        dask = Measured()
+        for _ in range(arguments.rounds):
+            before = peak_gflops(folder, arguments.device)
+            per_token, _ = through_dask(bench, arguments.workers, arguments.copies)
+            dask.seconds.append(bench.tokens / per_token)
+            dask.peaks.append((before + peak_gflops(folder, arguments.device)) / 2)
+        found[f"score through Dask, {arguments.workers} worker(s), wall time"] = dask
+        show(bench, found, needed)
 
 
 if __name__ == "__main__":
