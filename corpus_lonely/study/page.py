@@ -9,12 +9,13 @@ import polars as pl
 
 from corpus_lonely.study.methods import methods
 from corpus_lonely.study.page_tables import (
+    apart_html,
     corrected_html,
     coverage_html,
     estimators_html,
     heat_html,
     interval,
-    kinds_html,
+    mix_html,
     periods_html,
     points,
 )
@@ -99,8 +100,15 @@ def _sections(
         yield f"figure-{name}", escape(title), _figure(svg, name, title, words)
         if name == "effects":
             yield "periods", "Before against after, in numbers", periods_html(report)
+            if report.mix["column"].is_duplicated().any():
+                yield "mix", "Is the same compared with the same?", mix_html(report)
             if report.kinds is not None and not report.kinds.is_empty():
-                yield "kinds", "Each kind of post by itself", kinds_html(report.kinds, report)
+                kinds = apart_html(report.kinds, report, "kinds.csv", "kind")
+                yield "kinds", "Each kind of post by itself", kinds
+            if report.groups is not None and not report.groups.is_empty():
+                column = report.grouped_by or ""
+                groups = apart_html(report.groups, report, "groups.csv", column)
+                yield "groups", f"Each {escape(column)} by itself", groups
             yield "estimators", "The same change by every estimator", estimators_html(report)
     if report.corrected is not None and not report.corrected.is_empty():
         yield "corrected", "Corrected for the classifier's errors", corrected_html(report)

@@ -75,32 +75,33 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
         ]
 
 
-def kinds_html(kinds: pl.DataFrame, report: StudyReport) -> str:
-    """Loneliness, and the labels that moved most in any kind."""
-    root = report.taxonomy.root.name
-    moved = kinds.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
+def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str) -> str:
+    """Loneliness, and the labels that moved most in any kind of post or group."""
+    root, value = report.taxonomy.root.name, table.columns[3]
+    moved = table.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
     names = moved.group_by("group", "label").agg(pl.col("p").min()).sort("p", "group", "label")
     labels = [(root, root, "mean_probability")]
     labels += [(*name, "share_of_lonely") for name in names.select("group", "label").head(5).rows()]
 
     def rows() -> Iterator[list[str]]:
         for group, label, measure in labels:
-            of_label = kinds.filter(
+            of_label = table.filter(
                 pl.col("group") == group, pl.col("label") == label, pl.col("measure") == measure
             )
             for row in of_label.iter_rows(named=True):
                 yield [
-                    escape(named(group, label)), f"{escape(row['kind'])}s", percent(row["before"]), percent(row["after"]),
+                    escape(named(group, label)), escape(row[value]), percent(row["before"]), percent(row["after"]),
                     points(row["difference"]), interval(row["low"], row["high"]), _p(row["p"]), _p(row["q"]),
                 ]  # fmt: skip
 
-    counts = kinds.select("kind", "posts_before", "posts_after").unique().sort("kind")
+    counts = table.select(value, "posts_before", "posts_after").unique(maintain_order=True)
     told = "; ".join(
-        f"{kind}s: {before:,} before, {after:,} after" for kind, before, after in counts.rows()
+        f"{name}: {before:,} posts before, {after:,} after" for name, before, after in counts.rows()
     )
-    heads = ["label", "kind", "before", "after", "difference (pp)", "95 % interval", "p", "q"]
+    heads = ["label", heading, "before", "after", "difference (pp)", "95 % interval", "p", "q"]
     note = (
-        f'<p class="note">{escape(told)}. Authors are resampled. All labels are in kinds.csv.</p>'
+        f'<p class="note">{escape(told)}. Authors are resampled; q is over the labels of all rows. '
+        f"All labels are in {file}.</p>"
     )
     return _table("Loneliness, and the labels that moved most", heads, rows()) + note
 
@@ -196,6 +197,33 @@ def _shade(value: float | None, low: float, high: float) -> str:
     red, green, blue = (round(255 + depth * (end - 255)) for end in (0, 114, 178))
     ink = "#fff" if depth > 0.75 else "#1a1a1a"
     return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{100 * value:.1f}</td>'
+
+
+def mix_html(report: StudyReport) -> str:
+    """What posts are of, before and after."""
+
+    def rows(own: pl.DataFrame) -> Iterator[list[str]]:
+        for row in own.iter_rows(named=True):
+            moved = points(row["share_after"] - row["share_before"])
+            yield [
+                escape(row["value"]), f"{row['posts_before']:,}", f"{row['posts_after']:,}",
+                f"{row['authors_before']:,}", f"{row['authors_after']:,}",
+                percent(row["share_before"]), percent(row["share_after"]), moved,
+            ]  # fmt: skip
+
+    heads = [
+        "", "posts before", "posts after", "authors before", "authors after", "of posts before",
+        "of posts after", "change (pp)",
+    ]  # fmt: skip
+    tables = [
+        _table(f"By {name}", heads, rows(report.mix.filter(pl.col("column") == name)))
+        for name in report.mix["column"].unique(maintain_order=True)
+    ]
+    said = (
+        "<p>If the posts after the cut come from other places than those before it, the numbers move without anybody being "
+        "lonelier. Values with too few authors are pooled.</p>"
+    )
+    return said + "".join(tables)
 
 
 def coverage_html(report: StudyReport) -> str:

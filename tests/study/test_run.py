@@ -17,7 +17,7 @@ from corpus_lonely.study import run
 from corpus_lonely.study.run import StudySettings, run_study
 from tests.study.simulated import write_scores
 
-TABLES = ("monthly", "periods", "estimates", "events", "kinds")
+TABLES = ("monthly", "periods", "estimates", "events", "kinds", "mix")
 FIGURES = ("trends", "effects", "events", "placebo", "sensitivity")
 NAMES = sorted(
     ["study.json", "report.html"]
