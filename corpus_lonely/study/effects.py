@@ -22,6 +22,19 @@ _NAMES = ("group", "label", "measure")
 _FEWEST_PANEL = 30
 """Authors; with fewer a bootstrap over them is no guide."""
 
+TITLES = {
+    "difference": "all posts, after less before",
+    "authors_and_months": "the same, reckoning with months",
+    "blocks_of_time": "every month counts alike",
+    "placebo_dates": "jump, against earlier dates",
+    "seasonal": "against the same months before",
+    "its_level": "jump beside a trend",
+    "its_slope": "change of the trend, a month",
+    "one_post_an_author": "every author counts alike",
+    "within_author": "authors who posted in both",
+    "standardised": "mix of posts held still",
+}
+"""What readers who know nothing of the code call an estimator."""
 ESTIMATORS = {
     "difference": "after less before, all posts in the windows; authors resampled",
     "ratio": "after over before; authors resampled; its p is of a ratio of 1",
@@ -157,8 +170,8 @@ def estimates_table(
     difference, ratio = both_estimates(*sides(cells, asked))
     placebo = series.placebo_dates(course)
     found: list[tuple[str, Estimate, str]] = [
-        ("difference", difference, ""),
-        ("ratio", ratio, ""),
+        ("difference", difference, "all posts compared"),
+        ("ratio", ratio, "all posts compared"),
         ("authors_and_months", twoway.difference(sums, cells.columns, asked), "blocks of 3 months"),
         ("blocks_of_time", series.blocks_of_time(course, *windows), "blocks of 3 months"),
     ]

@@ -92,10 +92,7 @@ def _draw_category(panel: Axes, monthly: pl.DataFrame, category: Category, cut: 
     rows = monthly.filter(pl.col("group") == category.name, pl.col("measure") == "share_of_lonely")
     _draw_lines(
         panel,
-        [
-            (label.replace("_", " "), rows.filter(pl.col("label") == label))
-            for label in category.labels
-        ],
+        [(worded(label), rows.filter(pl.col("label") == label)) for label in category.labels],
     )
     _dress(panel, f"{category.title}, share of lonely posts", cut)
 
@@ -155,6 +152,11 @@ def _middle(unit: str) -> datetime:
     if len(unit) > len("2020-03"):
         return datetime.fromisoformat(unit).replace(tzinfo=UTC) + timedelta(days=3, hours=12)
     return datetime(int(unit[:4]), int(unit[5:]), 15, tzinfo=UTC)
+
+
+def worded(label: str) -> str:
+    """A label as people write it."""
+    return "n/a" if label == "na" else label.replace("_", " ")
 
 
 def _unit(table: pl.DataFrame) -> str:

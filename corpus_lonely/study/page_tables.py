@@ -7,12 +7,19 @@ from typing import Any
 import polars as pl
 
 from corpus_lonely.study.charts import named
-from corpus_lonely.study.effects import ESTIMATORS
+from corpus_lonely.study.effects import ESTIMATORS, TITLES
+from corpus_lonely.study.figures import worded
 from corpus_lonely.study.report import StudyReport, percent
+
+_OF_WORDS = ("stands on", "method", "period")
+"""Columns that are read from the left."""
 
 
 def _table(caption: str, heads: list[str], rows: Iterator[list[str]], kind: str = "") -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    text = ' class="text"'
+    head = "".join(
+        f'<th scope="col"{text if name in _OF_WORDS else ""}>{escape(name)}</th>' for name in heads
+    )
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>'
         for row in rows
@@ -51,7 +58,7 @@ def periods_html(report: StudyReport) -> str:
         parts.append(_table(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root)))
     note = (
         '<p class="note">Authors are resampled. q is p adjusted for the number of labels (Benjamini and '
-        "Hochberg); bold: q below .05. Shares of all posts are in periods.csv.</p>"
+        "Hochberg); bold with a star: q below .05. n/a: none of these, or not to be told. Shares of all posts are in periods.csv.</p>"
     )
     return "".join(parts) + note
 
@@ -60,10 +67,10 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
     for row in rows.iter_rows(named=True):
         name = row["measure"] if root else row["label"]
         strong = row["q"] is not None and row["q"] < 0.05
-        shown = escape(name.replace("_", " "))
+        shown = escape(worded(name))
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
         yield [
-            f'<span class="strong">{shown}</span>' if strong else shown,
+            f'<span class="strong">{shown} *</span>' if strong else shown,
             percent(row["before"]),
             percent(row["after"]),
             points(row["difference"]),
@@ -122,9 +129,9 @@ def estimators_html(report: StudyReport) -> str:
         parts.append(_table(named(group, label), heads, _estimator_rows(rows)))
     there = set(report.estimates["estimator"])
     told = "".join(
-        f"<dt><code>{name}</code></dt><dd>{escape(what)}</dd>"
+        f"<dt>{escape(TITLES[name])}</dt><dd>{escape(what)}. In estimates.csv: <code>{name}</code></dd>"
         for name, what in ESTIMATORS.items()
-        if name in there
+        if name in there and name in TITLES
     )
     said = (
         "<p>Where these agree, the change does not hang on how it is estimated. All labels are in estimates.csv; how "
@@ -136,7 +143,7 @@ def estimators_html(report: StudyReport) -> str:
 def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
     for row in rows.iter_rows(named=True):
         yield [
-            f"<code>{row['estimator']}</code>",
+            escape(TITLES[row["estimator"]]),
             points(row["estimate"], digits=2),
             interval(row["low"], row["high"], form="+.2f"),
             _p(row["p"]),
@@ -155,7 +162,7 @@ def corrected_html(report: StudyReport) -> str:
     corrected = pl.DataFrame() if report.corrected is None else report.corrected
     rows = (
         [
-            f"{escape(row['group'])}: {escape(row['label'].replace('_', ' '))}, {row['measure'].replace('_', ' ')}",
+            f"{escape(row['group'])}: {escape(worded(row['label']))}, {row['measure'].replace('_', ' ')}",
             row["method"].replace("_", " "),
             row["period"],
             percent(row["raw"]),
@@ -185,7 +192,10 @@ def heat_html(report: StudyReport) -> str:
                 *(_shade(values.get(key), low, high) for key in columns),
             ]
 
-    note = '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.</p>'
+    note = (
+        '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.'
+        f"{'' if report.weekly is None else ' Months are made of whole weeks, each in the month of its Thursday.'}</p>"
+    )
     return _table("Shares by month, percent", heads, rows(), "heat") + note
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from corpus_lonely.study.figures import units_between
+from corpus_lonely.study.figures import units_between, worded
 from corpus_lonely.study.gold import Labelled
 from corpus_lonely.study.mix import caveats_of
 from corpus_lonely.study.series import Placebo
@@ -150,7 +150,7 @@ class StudyReport:
         }
         for row in by_size.iter_rows(named=True):
             yield _line(
-                f"  {names.get(measure, row['label'].replace('_', ' '))}",
+                f"  {names.get(measure, worded(row['label']))}",
                 percent(row["before"]),
                 percent(row["after"]),
                 _points(row["difference"]),

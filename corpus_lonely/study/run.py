@@ -195,19 +195,21 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
     figures = {
         "trends": (
             trends, f"{unit.capitalize()} by {unit}",
-            f"Shares by {unit}, with the cut dashed, and how many posts there are.",
+            f"Shares by {unit}, with the cut dashed, and how many posts there are. All numbers are in {unit}ly.csv.",
         ),
         "effects": (
             charts.draw_effects(report.estimates, report.taxonomy),
             "What changed",
             "Each label's difference, after less before, with the interval that resamples authors and the one that "
-            "reckons with shocks that months share too. The numbers are in the tables below.",
+            "reckons with shocks that months share too. An interval that leaves out 0 is a change that chance alone "
+            "seldom makes. The numbers are in the tables below.",
         ),
         "events": (
             charts.draw_events(report.events, names, settings.cut),
             "When it changed",
             "Each month less the mean of the period before, with 95 % intervals (authors resampled): loneliness, and "
-            "the labels whose change is least like chance.",
+            "the labels whose change is least like chance. A change that begins well before the cut was not made by it. "
+            "All numbers are in events.csv.",
         ),
     }  # fmt: skip
     if report.placebo is not None:
@@ -216,14 +218,18 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
         drawn = charts.draw_placebo(report.placebo, rows, [asked.index(key) for key in names])
         figures["placebo"] = (
             drawn, "Dates when nothing is known to have happened",
-            "A jump at the cut means little where jumps at earlier dates are as large.",
+            "A jump at the cut means little where jumps at earlier dates are as large. The ranks are in the table of "
+            "estimators.",
         )  # fmt: skip
     row = report.periods.row(0, named=True)
     ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
     if all(end is not None for end in ends) and 0 < ends[0] < 1:
+        false, found = (100 * drift for drift in charts.explained_by(*ends[:2]))
         figures["sensitivity"] = (
             charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
-            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness.",
+            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
+            f"The whole change would be the model's if it called {false:+.1f} percentage points more of the posts that are not "
+            f"lonely lonely, or found {found:+.1f} points more of those that are, or both in part. Only labels tell: see --gold.",
         )  # fmt: skip
     return figures
 

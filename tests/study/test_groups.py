@@ -183,7 +183,8 @@ def test_weeks_are_plain_loops_and_months_are_made_of_them(
     for row in kept(corpus):
         day = row["created_at"].date()
         weeks[day - timedelta(days=day.weekday()), row["side"]].append(row)
-    shown, months = {}, defaultdict(list)
+    shown: dict[tuple[str, str], float] = {}
+    months: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for (monday, side), rows in weeks.items():
         if len({row["author"] for row in rows} - {None}) >= floor:
             shown[str(monday), side] = sum(row["lonely"] for row in rows) / len(rows)
