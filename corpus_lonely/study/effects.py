@@ -24,7 +24,7 @@ _FEWEST_PANEL = 30
 
 TITLES = {
     "difference": "all posts, after less before",
-    "authors_and_months": "the same, reckoning with months",
+    "authors_and_months": "all posts, reckoning with months",
     "blocks_of_time": "every month counts alike",
     "placebo_dates": "jump, against earlier dates",
     "seasonal": "against the same months before",

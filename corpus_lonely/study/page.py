@@ -8,6 +8,7 @@ from html import escape
 import polars as pl
 
 from corpus_lonely.study.charts import named
+from corpus_lonely.study.effects import TITLES
 from corpus_lonely.study.methods import methods
 from corpus_lonely.study.page_tables import (
     apart_html,
@@ -40,7 +41,7 @@ nav ul { padding-left: 1.2rem; } a { color: #00558a; } :focus-visible { outline:
 .heat td { min-width: 2.6rem; }
 @media print { body { max-width: none; font-size: 10pt; } nav { display: none; }
   svg { min-width: 0; } figure, tr, section.limits { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
-  table { font-size: 7pt; } table.heat { font-size: 5pt; } th, td { padding: .1rem .25rem; } .heat td { min-width: 0; } .scroll { overflow: visible; }
+  table { font-size: 8pt; } table.heat { font-size: 5pt; } th, td { padding: .1rem .25rem; } .heat td { min-width: 0; } .scroll { overflow: visible; }
   th:first-child, td:first-child { position: static; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
@@ -129,8 +130,14 @@ def _sections(
 
 def _marked(sentence: str) -> str:
     """As HTML: names between backticks, and options, as code that no line breaks."""
-    named = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
-    return re.sub(r"(?<![\w-])(--[a-z]+)", r"<code>\1</code>", named)
+    names = re.sub(r"`([^`]+)`", _name, escape(sentence))
+    return re.sub(r"(?<![\w-])(--[a-z]+)", r"<code>\1</code>", names)
+
+
+def _name(found: re.Match[str]) -> str:
+    """An estimator by what the tables call it."""
+    title = TITLES.get(found[1])
+    return f"<code>{found[1]}</code>" if title is None else f"“{escape(title)}”"
 
 
 def _figure(svg: str, name: str, title: str, words: str) -> str:

@@ -11,6 +11,8 @@ from corpus_lonely.study.effects import ESTIMATORS, TITLES
 from corpus_lonely.study.figures import worded
 from corpus_lonely.study.report import StudyReport, percent
 
+_MONTHS_A_TABLE = 25
+"""Of the heat map, so that paper holds it; two years, and one month in two parts."""
 _OF_WORDS = ("stands on", "method", "period")
 """Columns that are read from the left."""
 
@@ -157,14 +159,17 @@ def _in_words(note: str) -> str:
     )
 
 
+_METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan and Gladen"}
+
+
 def corrected_html(report: StudyReport) -> str:
     """Raw and corrected shares, by the labelled sample."""
     corrected = pl.DataFrame() if report.corrected is None else report.corrected
     rows = (
         [
             f"{escape(row['group'])}: {escape(worded(row['label']))}, {row['measure'].replace('_', ' ')}",
-            row["method"].replace("_", " "),
-            row["period"],
+            f'<td class="text">{_METHODS[row["method"]]}</td>',
+            f'<td class="text">{row["period"]}</td>',
             percent(row["raw"]),
             percent(row["corrected"]),
             interval(row["low"], row["high"], form=".1f"),
@@ -172,7 +177,12 @@ def corrected_html(report: StudyReport) -> str:
         for row in corrected.filter(pl.col("measure") != "share_of_all").iter_rows(named=True)
     )
     heads = ["label", "method", "period", "raw", "corrected", "95 % interval (%)"]
-    return _table("Raw and corrected, by the labelled sample", heads, rows)
+    said = (
+        "<p>Two ways to undo the model's errors with posts that people labelled. They stand on other assumptions: believe a change that "
+        "both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
+        "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus.</p>"
+    )
+    return said + _table("Raw and corrected, by the labelled sample", heads, rows)
 
 
 def heat_html(report: StudyReport) -> str:
@@ -180,9 +190,8 @@ def heat_html(report: StudyReport) -> str:
     shown = report.monthly.filter(pl.col("measure").is_in(["mean_probability", "share_of_lonely"]))
     columns = shown.select("month", "period").unique(maintain_order=True).rows()
     split = set(report.monthly.filter("holds_cut")["month"])
-    heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in columns]
 
-    def rows() -> Iterator[list[str]]:
+    def rows(columns: list[tuple[str, str]]) -> Iterator[list[str]]:
         for (group, label), own in shown.group_by("group", "label", maintain_order=True):
             values = {(m, p): v for m, p, v in own.select("month", "period", "value").iter_rows()}
             known = [value for value in values.values() if value is not None]
@@ -196,7 +205,13 @@ def heat_html(report: StudyReport) -> str:
         '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.'
         f"{'' if report.weekly is None else ' Months are made of whole weeks, each in the month of its Thursday.'}</p>"
     )
-    return _table("Shares by month, percent", heads, rows(), "heat") + note
+    parts = []
+    for start in range(0, len(columns), _MONTHS_A_TABLE):
+        some = columns[start : start + _MONTHS_A_TABLE]
+        heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in some]
+        told = f"Shares by month, percent, {some[0][0]} to {some[-1][0]}"
+        parts.append(_table(told, heads, rows(some), "heat"))
+    return "".join(parts) + note
 
 
 def _shade(value: float | None, low: float, high: float) -> str:
