@@ -92,12 +92,13 @@ def caveats_of(mix: pl.DataFrame) -> Iterator[str]:
                 f"The mix changed: {100 * part:.0f} % of the posts after the cut would have to be of another {column} for it to be as "
                 f"before, and that alone can move every number. `standardised` (--standardise {column}) holds the mix still"
             )
-    named = mix.filter(pl.col("column") == "subreddit", ~pl.col("value").is_in(["unknown", OTHERS]))
+    named = mix.filter(pl.col("column") == "subreddit", pl.col("value") != "unknown")
     posts = named["posts_before"] + named["posts_after"]
     every = int(posts.sum())
     elsewhere = int(posts.filter(~named["value"].is_in(TRAINED_ON)).sum())
     if elsewhere and elsewhere / every >= MUCH:
+        small = ", or from ones too small to be told" if OTHERS in named["value"] else ""
         yield (
-            f"{100 * elsewhere / every:.0f} % of the posts are from other subreddits than the four of FIG-Loneliness: how often a model "
-            "trained there errs in these, nobody knows until some are labelled"
+            f"{100 * elsewhere / every:.0f} % of the posts are from other subreddits than the four of FIG-Loneliness{small}: how often "
+            "a model trained there errs in these, nobody knows until some are labelled"
         )

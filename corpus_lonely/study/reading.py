@@ -274,7 +274,8 @@ def _check_cut(months: pl.DataFrame, settings: Asked) -> None:
         raise InputError(
             "has no row with status ok and a date"
             + ("" if settings.kind == "both" else f" that is a {settings.kind}")
-            + (" and fits --where" if settings.where else ""),
+            + (" and fits --where" if settings.where else "")
+            + (" and has its post in --posts" if settings.posts else ""),
             where=settings.scores,
         )
     sides = set(months["period"])

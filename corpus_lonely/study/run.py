@@ -25,6 +25,17 @@ from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
 from corpus_lonely.study.series import series_of
 
 STRATA = ("subreddit", "kind")
+PRIVATE = ("text", "title", "author", "post_id", "permalink", "link_id", "parent_id")
+"""Columns whose values no report shows."""
+TABLES = (
+    "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
+)  # fmt: skip
+FIGURES = ("trends", "effects", "events", "placebo", "sensitivity")
+OURS = {
+    *(f"{name}.{form}" for name in TABLES for form in ("csv", "parquet")),
+    *(f"{name}.{form}" for name in FIGURES for form in ("svg", "png")),
+}
+"""Files that a report may have; of an earlier report, those that this one has not are taken away."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,10 @@ class StudySettings:
                 for name, months in (("pre", self.pre), ("post", self.post))
             ),
             (
+                self.group not in PRIVATE,
+                f"--group must be no column of texts, people or posts, got {self.group!r}",
+            ),
+            (
                 self.by in aggregate.UNITS,
                 f"--by must be one of {', '.join(aggregate.UNITS)}, got {self.by!r}",
             ),
@@ -108,7 +123,7 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
     progress.advance(0, "comparing the periods")
     report = _estimated(sums, settings)
     progress.advance(1, "drawing")
-    with whole_folder(settings.out) as staging:
+    with whole_folder(settings.out, OURS) as staging:
         _write(report, settings, staging)
         names = sorted(path.name for path in staging.iterdir())
         progress.advance(1, "writing")

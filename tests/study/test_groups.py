@@ -170,7 +170,14 @@ def test_the_mix_is_a_plain_count(folder: Path, corpus: pl.DataFrame, tmp_path: 
         f"{100 * shift:.0f} % of the posts after the cut would have to be of another subreddit"
         in said
     )
-    assert "from other subreddits than the four of FIG-Loneliness" in said
+    other = (
+        100
+        * sum(row["sub"] not in {"lonely", "college"} & set(mix["value"]) for row in rows)
+        / len(rows)
+    )
+    assert (
+        f"{other:.0f} % of the posts are from other subreddits than the four of FIG-Lonel" in said
+    )
 
 
 def test_weeks_are_plain_loops_and_months_are_made_of_them(
@@ -215,7 +222,18 @@ def test_what_posts_lack_is_named(
     monkeypatch.setattr(joined, "MOST_VALUES", 5)
     with pytest.raises(SettingsError, match="'score' has more than 5 different values"):
         study(folder, tmp_path, group="score")
+    for private in ("text", "author", "post_id"):
+        with pytest.raises(SettingsError, match="must be no column of texts, people or posts"):
+            study(folder, tmp_path, group=private)
     assert not (tmp_path / "report").exists()
+
+
+def test_what_an_earlier_report_had_and_this_one_has_not_goes(folder: Path, tmp_path: Path) -> None:
+    study(folder, tmp_path, group="over_18", by="week")
+    (tmp_path / "report" / "notes.csv").write_text("the user's own")
+    names = {path.name for path in study(folder, tmp_path).files}
+    assert {path.name for path in (tmp_path / "report").iterdir()} == names | {"notes.csv"}
+    assert not {"groups.csv", "weekly.parquet"} & names
 
 
 class Course:
