@@ -61,8 +61,23 @@ from corpus_lonely.cli.options import ASSIGNMENT, DAY, EXISTING, FOLDER, common
     "--where",
     multiple=True,
     type=ASSIGNMENT,
-    help="Only rows with this value in a column of the scores, as `subreddit=lonely`; give it several times: "
-    "values of one column are alternatives, columns must all fit.",
+    help="Only rows with this value in a column of the scores (or of --posts), as `subreddit=lonely`; give it several "
+    "times: values of one column are alternatives, columns must all fit.",
+)
+@click.option(
+    "--group",
+    metavar="COLUMN",
+    help="Compare each value of this column by itself too: `subreddit`, or any column of the scores or of --posts.",
+)
+@click.option(
+    "--posts",
+    help="The posts that were scored, for columns that the scores lack; joined by `post_id`.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["month", "week"]),
+    default="month",
+    help="Unit of the trends; weeks with too few authors are left out then. Estimates stay by month.",
 )
 @click.option(
     "--gold",
@@ -83,6 +98,9 @@ def study(
     post: int | None,
     standardise: str | None,
     where: tuple[tuple[str, str], ...],
+    group: str | None,
+    posts: str | None,
+    by: str,
     gold: Path | None,
     replicates: int,
     seed: int,
@@ -100,6 +118,7 @@ def study(
     settings = StudySettings(
         scores, cut, out, kind, min_authors, threshold, replicates, seed,
         pre=pre, post=post, standardise=standardise, gold=gold, where=where,
+        posts=posts, group=group, by=by,
     )  # fmt: skip
     with TerminalProgress() as progress:
         report = run_study(settings, progress)

@@ -18,6 +18,10 @@ from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.taxonomy import Taxonomy
 
 KINDS = ("submission", "comment", "both")
+UNITS = {"month": "%Y-%m", "week": "%Y-%m-%d"}
+"""Units of time by name, and how one of them is written: a week by its Monday."""
+IN_POSTS = "in_posts"
+"""Of rows joined to posts: whether their post is there."""
 BEFORE, AFTER = "before", "after"
 DIGITS = 9
 """Decimals kept in tables: sums of floats differ beyond them from run to run."""
@@ -30,6 +34,8 @@ independent authors are independent too (the random groups of Wolter 2007, chapt
 
 CLUSTER_CELLS = ("month", "period", "inside")
 _POSTS, _ABOVE = "posts", "above"
+_OF_SCORES = ("created_at", "status")
+"""Which a posts folder cannot give."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,10 @@ class Selection:
     """Whether authors are dealt into `DEALT_CLUSTERS`, for there are too many to keep apart."""
     stratum: str | None = None
     """The column (`subreddit` or `kind`) that splits sums further; none when None."""
+    group: str | None = None
+    """The column whose values are studied each by itself; none when None."""
+    by: str = "month"
+    """The unit of time in which too few authors are left out; `week` or `month`."""
     where: tuple[tuple[str, str], ...] = ()
     """Columns with the value that rows must have; several values of one column are alternatives."""
 
@@ -117,6 +127,8 @@ def _reason(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     return (
         pl.when(~asked)
         .then(pl.lit("other_kind"))
+        .when(~(pl.col(IN_POSTS) if _has(frame, IN_POSTS) else pl.lit(True)))
+        .then(pl.lit("no_post"))
         .when(~_is_wanted(selection))
         .then(pl.lit("filtered"))
         .when(pl.col("status").ne_missing("ok"))
@@ -147,17 +159,34 @@ def _is_suppressed(frame: pl.LazyFrame, selection: Selection) -> pl.Expr:
     created = moment(frame)
     return pl.any_horizontal(
         (period_of(created, selection) == side)
-        & created.dt.strftime("%Y-%m").is_in([m for m, p in selection.suppressed if p == side])
+        & _begin(created, selection.by)
+        .dt.strftime(UNITS[selection.by])
+        .is_in([m for m, p in selection.suppressed if p == side])
         for side in (BEFORE, AFTER)
+    )
+
+
+def _begin(created: pl.Expr, by: str) -> pl.Expr:
+    """The first moment of the month or, a Monday, of the week."""
+    return created.dt.truncate("1w" if by == "week" else "1mo")
+
+
+def _month(created: pl.Expr, by: str) -> pl.Expr:
+    """A month is made of whole weeks where those are shown, each in the month of its Thursday: else months
+    less weeks would tell of the few days of a week that lie in another month."""
+    return (
+        _begin(_begin(created, by).dt.offset_by("3d"), "month")
+        if by == "week"
+        else _begin(created, by)
     )
 
 
 def usable(
     frame: pl.LazyFrame, selection: Selection, where: str, carried: tuple[str, ...] = ()
 ) -> pl.LazyFrame:
-    """The rows that are kept, ready for sums: `created_at`, `month`, `period`, `inside`, `author`,
-    `who` (the author as a number), `kind`, `cluster`, `stratum`, `sum_columns`, and columns to be
-    carried where there are any. `inside` tells whether the row is in the windows compared.
+    """The rows that are kept, ready for sums: `created_at`, `month`, `week`, `period`, `inside`, `author`,
+    `who` (the author as a number), `kind`, `cluster`, `stratum`, `group`, `subreddit`, `sum_columns`, and columns
+    to be carried where there are any. `inside` tells whether the row is in the windows compared.
 
     Raises InputError when a column that is needed is missing, SettingsError for a kind unknown.
     """
@@ -171,14 +200,17 @@ def usable(
     ]
     return frame.filter(_reason(frame, selection) == "kept").select(
         created.alias("created_at"),
-        created.dt.truncate("1mo").alias("month"),
+        _month(created, selection.by).alias("month"),
+        _begin(created, "week").alias("week"),
         period_of(created, selection).alias("period"),
         _inside(created, selection).alias("inside"),
         author.alias("author"),
         author.hash(seed=0).alias("who"),
         _kind(frame).alias("kind"),
         _cluster(frame, author, selection).alias("cluster"),
-        _stratum(selection).alias("stratum"),
+        _as_text(selection.stratum).alias("stratum"),
+        _as_text(selection.group).alias("group"),
+        _as_text("subreddit" if _has(frame, "subreddit") else None).alias("subreddit"),
         pl.lit(1, pl.Int64).alias(_POSTS),
         (weight >= selection.threshold).cast(pl.Int64).alias(_ABOVE),
         weight.alias(selection.taxonomy.root.name),
@@ -191,7 +223,7 @@ def columns_read(frame: pl.LazyFrame, selection: Selection) -> list[str]:
     """The columns that sums are made of, of those that the frame has."""
     names = {"created_at", "status", "kind", "author", "post_id", *selection.taxonomy.score_columns}
     names |= {name for name, _ in selection.where}
-    names |= set() if selection.stratum is None else {selection.stratum}
+    names |= {"subreddit", *filter(None, (selection.stratum, selection.group))}
     return [name for name in frame.collect_schema().names() if name in names]
 
 
@@ -201,7 +233,7 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
         raise SettingsError(f"--kind must be one of {', '.join(KINDS)}, got {selection.kind!r}")
     needed = ["created_at", "status", *selection.taxonomy.score_columns]
     needed += ["kind"] if selection.kind != "both" else []
-    needed += [selection.stratum] if selection.stratum else []
+    needed += filter(None, (selection.stratum, selection.group))
     needed += [name for name, _ in selection.where]
     names = frame.collect_schema().names()
     missing = [name for name in needed if name not in names]
@@ -209,7 +241,8 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
         raise InputError(
             f"has no column {missing[0]!r}; its columns are {', '.join(names)}",
             where=where,
-            hint="Score posts that have it: `corpus-lonely score` passes it through",
+            hint="Score posts that have it: `corpus-lonely score` passes it through"
+            + ("; or give --posts" if missing[0] not in _OF_SCORES else ""),
         )
     found = frame.collect_schema()["created_at"]
     if not isinstance(found, pl.Datetime):
@@ -246,10 +279,11 @@ def _cluster(frame: pl.LazyFrame, author: pl.Expr, selection: Selection) -> pl.E
     return (key.hash(seed=0) % DEALT_CLUSTERS).cast(pl.UInt16) if selection.dealt else key
 
 
-def _stratum(selection: Selection) -> pl.Expr:
-    if selection.stratum is None:
+def _as_text(column: str | None) -> pl.Expr:
+    """A column that splits rows; empty when None."""
+    if column is None:
         return pl.lit("")
-    return pl.col(selection.stratum).cast(pl.String).str.to_lowercase().fill_null("unknown")
+    return pl.col(column).cast(pl.String).str.to_lowercase().fill_null("unknown")
 
 
 def moment(frame: pl.LazyFrame) -> pl.Expr:
@@ -260,12 +294,17 @@ def moment(frame: pl.LazyFrame) -> pl.Expr:
     return column.dt.convert_time_zone("UTC")
 
 
-def monthly_sums(rows: pl.LazyFrame, taxonomy: Taxonomy) -> pl.LazyFrame:
-    """Sums by month and period, with posts `without_author`, the `first` and the `last` moment.
+def unit_keys(by: str) -> tuple[str, ...]:
+    """What a row of `monthly_sums` is of."""
+    return ("month", "period") if by == "month" else ("month", "week", "period")
+
+
+def monthly_sums(rows: pl.LazyFrame, taxonomy: Taxonomy, by: str = "month") -> pl.LazyFrame:
+    """Sums by month (or week) and period, with posts `without_author`, the `first` and the `last` moment.
 
     The month that holds the cut has a row for each side of it.
     """
-    return rows.group_by("month", "period", maintain_order=True).agg(
+    return rows.group_by(*unit_keys(by), maintain_order=True).agg(
         *(pl.col(name).sum() for name in sum_columns(taxonomy)),
         pl.col("author").is_null().sum().cast(pl.Int64).alias("without_author"),
         pl.col("created_at").min().alias("first"),
@@ -291,8 +330,10 @@ def cluster_sums(
 
 
 def named_months(sums: pl.DataFrame) -> pl.DataFrame:
-    """With `month` as `YYYY-MM`."""
-    return sums.with_columns(pl.col("month").dt.strftime("%Y-%m"))
+    """With `month` as `YYYY-MM`, and `week` as the day of its Monday."""
+    return sums.with_columns(
+        pl.col(name).dt.strftime(form) for name, form in UNITS.items() if name in sums.columns
+    )
 
 
 def author_sums(rows: pl.LazyFrame, taxonomy: Taxonomy, share: float = 1.0) -> pl.LazyFrame:

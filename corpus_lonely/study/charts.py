@@ -9,6 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from corpus_lonely.study.figures import worded
 from corpus_lonely.study.series import Placebo
 from corpus_lonely.taxonomy import Taxonomy
 
@@ -24,7 +25,7 @@ def draw_effects(estimates: pl.DataFrame, taxonomy: Taxonomy) -> Figure:
     rows = [(root.name, root.name, "mean_probability", f"{root.name} (of all posts)")]
     for category in taxonomy.categories:
         rows += [
-            (category.name, label, "share_of_lonely", f"{category.name}: {label.replace('_', ' ')}")
+            (category.name, label, "share_of_lonely", named(category.name, label))
             for label in category.labels
         ]
     figure = Figure(figsize=(8.6, 0.34 * len(rows) + 1.7), layout="constrained")
@@ -63,8 +64,8 @@ def strongest(periods: pl.DataFrame, count: int) -> list[tuple[str, str, str]]:
 
 
 def named(group: str, label: str) -> str:
-    """A label with its category, for `na` stands in several."""
-    return label if group == label else f"{group}: {label.replace('_', ' ')}"
+    """A label with its category, for some stand in several."""
+    return label if group == label else f"{group}: {worded(label)}"
 
 
 def draw_events(events: pl.DataFrame, shown: Sequence[tuple[str, str, str]], cut: date) -> Figure:
@@ -122,11 +123,18 @@ def draw_placebo(placebo: Placebo, names: Sequence[str], positions: Sequence[int
     return figure
 
 
+def explained_by(before: float, difference: float) -> tuple[float, float]:
+    """The change of the rate of false positives, and that of sensitivity, which alone would make a difference.
+
+    A change of the former by f and of the latter by s moves the share by (1 - before) * f + before * s.
+    """
+    return difference / (1 - before), difference / before
+
+
 def draw_sensitivity(before: float, difference: float, low: float, high: float) -> Figure:
     """Which changes of a classifier's error rates would by themselves make the difference of loneliness.
 
-    before: P(lonely) on average before, taken for the true share. A change of the rate of false positives
-    by f and of sensitivity by s moves the share by (1 - before) * f + before * s.
+    before: P(lonely) on average before, taken for the true share: see `explained_by`.
     """
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     panel = figure.subplots()

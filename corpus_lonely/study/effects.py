@@ -22,6 +22,19 @@ _NAMES = ("group", "label", "measure")
 _FEWEST_PANEL = 30
 """Authors; with fewer a bootstrap over them is no guide."""
 
+TITLES = {
+    "difference": "all posts, after less before",
+    "authors_and_months": "all posts, reckoning with months",
+    "blocks_of_time": "every month counts alike",
+    "placebo_dates": "jump, against earlier dates",
+    "seasonal": "against the same months before",
+    "its_level": "jump beside a trend",
+    "its_slope": "change of the trend, a month",
+    "one_post_an_author": "every author counts alike",
+    "within_author": "authors who posted in both",
+    "standardised": "mix of posts held still",
+}
+"""What readers who know nothing of the code call an estimator."""
 ESTIMATORS = {
     "difference": "after less before, all posts in the windows; authors resampled",
     "ratio": "after over before; authors resampled; its p is of a ratio of 1",
@@ -37,23 +50,23 @@ ESTIMATORS = {
 }
 
 
-def with_suppressed(months: pl.DataFrame, min_authors: int) -> pl.DataFrame:
-    """With `suppressed`, and `holds_cut` for the two rows of the month that the cut splits."""
+def with_suppressed(units: pl.DataFrame, min_authors: int, by: str = "month") -> pl.DataFrame:
+    """With `suppressed`, and `holds_cut` for the two rows of the month (or week) that the cut splits."""
     # where no author is known at all, posts stand in for authors
-    counted = "authors" if months["authors"].sum() else "posts"
-    return months.with_columns(
+    counted = "authors" if units["authors"].sum() else "posts"
+    return units.with_columns(
         (pl.col(counted) < min_authors).alias("suppressed"),
-        pl.col("month").is_duplicated().alias("holds_cut"),
+        pl.col(by).is_duplicated().alias("holds_cut"),
     )
 
 
-def monthly_table(months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
-    """See `monthly.csv`; values and counts of a suppressed month are null."""
-    keys = ["month", "period", "holds_cut", "suppressed"]
-    table = aggregate.tidy(months, keys, taxonomy)
+def monthly_table(units: pl.DataFrame, taxonomy: Taxonomy, by: str = "month") -> pl.DataFrame:
+    """See `monthly.csv` and `weekly.csv`; values and counts of a suppressed month or week are null."""
+    keys = [by, "period", "holds_cut", "suppressed"]
+    table = aggregate.tidy(units, keys, taxonomy)
     shown = pl.when(~pl.col("suppressed")).then(pl.col("value", "posts", "authors"))
     return table.with_columns(shown).select(
-        "month", "period", "group", "label", "measure", "value", "posts", "authors",
+        by, "period", "group", "label", "measure", "value", "posts", "authors",
         "holds_cut", "suppressed",
     )  # fmt: skip
 
@@ -70,33 +83,35 @@ def periods_table(cells: Cells, counts: pl.DataFrame, taxonomy: Taxonomy) -> pl.
     counts: `aggregate.period_counts`.
     """
     asked = aggregate.estimands(taxonomy)
-    sides = _sides(cells, asked)
-    difference, ratio = both_estimates(*sides)
+    both = sides(cells, asked)
+    difference, ratio = both_estimates(*both)
     columns = {
-        "before": sides[0], "after": sides[1],
+        "before": both[0], "after": both[1],
         "difference": difference.value, "difference_low": difference.low,
         "difference_high": difference.high,
         "ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high,
         "p": difference.p, "q": adjusted(difference.p, asked),
     }  # fmt: skip
-    table = _names(asked).with_columns(_numbers(columns))
+    table = names_of(asked).with_columns(numbers(columns))
     told = {
-        f"{what}_{side}": pl.lit(_count(counts, what, side))
+        f"{what}_{side}": pl.lit(count_of(counts, what, side))
         for what in ("posts", "authors")
         for side in (BEFORE, AFTER)
     }
     return table.with_columns(**told)
 
 
-def _count(counts: pl.DataFrame, what: str, side: str) -> int:
+def count_of(counts: pl.DataFrame, what: str, side: str) -> int:
+    """A column of counts, summed over one period compared."""
     return int(counts.filter(in_window(side))[what].sum())
 
 
-def _names(asked: list[Estimand]) -> pl.DataFrame:
+def names_of(asked: list[Estimand]) -> pl.DataFrame:
+    """A row an estimand: group, label, measure."""
     return pl.DataFrame([(e.group, e.label, e.measure) for e in asked], _NAMES, orient="row")
 
 
-def _numbers(columns: dict[str, Floats]) -> list[pl.Series]:
+def numbers(columns: dict[str, Floats]) -> list[pl.Series]:
     """As tables hold them: rounded, and null where there is no number."""
     return [
         pl.Series(name, np.asarray(values, dtype=float)).fill_nan(None).round(DIGITS)
@@ -104,14 +119,14 @@ def _numbers(columns: dict[str, Floats]) -> list[pl.Series]:
     ]
 
 
-def _sides(
+def sides(
     cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Before and after, of all cells in the windows or of some: values [E], then draws [R, E]."""
     every = pl.lit(True) if rows is None else rows
-    sides = [cells.chosen(in_window(side) & every) for side in (BEFORE, AFTER)]
+    chosen = [cells.chosen(in_window(side) & every) for side in (BEFORE, AFTER)]
     (before, after), (before_R, after_R) = (
-        (ratios(one, cells.columns, asked) for one in both) for both in zip(*sides, strict=True)
+        (ratios(one, cells.columns, asked) for one in both) for both in zip(*chosen, strict=True)
     )
     return before, after, before_R, after_R
 
@@ -152,11 +167,11 @@ def estimates_table(
 ) -> tuple[pl.DataFrame, Placebo | None]:
     """See `estimates.csv`: one row an estimator and estimand; and the jumps at placebo dates."""
     asked = aggregate.estimands(taxonomy)
-    difference, ratio = both_estimates(*_sides(cells, asked))
+    difference, ratio = both_estimates(*sides(cells, asked))
     placebo = series.placebo_dates(course)
     found: list[tuple[str, Estimate, str]] = [
-        ("difference", difference, ""),
-        ("ratio", ratio, ""),
+        ("difference", difference, "all posts compared"),
+        ("ratio", ratio, "all posts compared"),
         ("authors_and_months", twoway.difference(sums, cells.columns, asked), "blocks of 3 months"),
         ("blocks_of_time", series.blocks_of_time(course, *windows), "blocks of 3 months"),
     ]
@@ -216,42 +231,11 @@ def _by_author(
 def _rows(name: str, told: Estimate, note: str, asked: list[Estimand]) -> pl.DataFrame:
     columns = {"estimate": told.value, "low": told.low, "high": told.high, "p": told.p,
                "q": adjusted(told.p, asked)}  # fmt: skip
-    return _names(asked).with_columns(
+    return names_of(asked).with_columns(
         pl.lit(name).alias("estimator"),
-        *_numbers(columns),
+        *numbers(columns),
         pl.lit(note).alias("note"),
     )
-
-
-def kinds_table(sums: pl.DataFrame, cells: Cells, taxonomy: Taxonomy, fewest: int) -> pl.DataFrame:
-    """See `kinds.csv`: before, after and difference of each kind of post by itself; authors resampled.
-
-    sums: `aggregate.cluster_sums` by kind, of which cells are made. Empty where a kind has fewer than
-    `fewest` clusters in a period: subtraction would uncover it, were the others shown.
-    """
-    asked, inside = aggregate.estimands(taxonomy), sums.filter("inside")
-    people = inside.group_by("kind", "period").agg(pl.col("cluster").n_unique())
-    kinds = sums["kind"].unique().sort().to_list()
-    if len(people) < 2 * len(kinds) or (people["cluster"] < fewest).any():
-        kinds = []
-    parts = []
-    for kind in kinds:
-        before, after, before_R, after_R = _sides(cells, asked, pl.col("kind") == kind)
-        told = estimate(after - before, after_R - before_R)
-        own = inside.filter(pl.col("kind") == kind)
-        columns = {"before": before, "after": after, "difference": told.value, "low": told.low,
-                   "high": told.high, "p": told.p, "q": adjusted(told.p, asked)}  # fmt: skip
-        parts.append(
-            _names(asked).with_columns(
-                pl.lit(kind).alias("kind"),
-                *_numbers(columns),
-                *(
-                    pl.lit(_count(own, "posts", side)).alias(f"posts_{side}")
-                    for side in (BEFORE, AFTER)
-                ),
-            )
-        )
-    return pl.concat(parts) if parts else pl.DataFrame()
 
 
 def events_table(cells: Cells, months: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:

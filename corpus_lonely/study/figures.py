@@ -23,6 +23,8 @@ _SMALL: dict[str, Any] = {"fontsize": 8.5, "color": _GREY}
 _LEAST_GAP = 0.062
 """Between two labels at the edge of a panel, in panel heights."""
 
+_MANY_POINTS = 100
+"""Beyond, lines have no marks."""
 _MONTHS_NAMED = 4
 """At most, under a panel."""
 
@@ -41,7 +43,7 @@ class Caption:
 def draw_trends(monthly: pl.DataFrame, taxonomy: Taxonomy, cut: date, caption: Caption) -> Figure:
     """A panel for loneliness, one a category, one for how much there is to go by.
 
-    monthly: the table of `run_study`; null values are left out as gaps, and the two sides of the
+    monthly: the table of `run_study` by month or week; null values are left out as gaps, and the two sides of the
     cut are not joined.
     """
     panels = len(taxonomy.categories) + 2
@@ -90,22 +92,20 @@ def _draw_category(panel: Axes, monthly: pl.DataFrame, category: Category, cut: 
     rows = monthly.filter(pl.col("group") == category.name, pl.col("measure") == "share_of_lonely")
     _draw_lines(
         panel,
-        [
-            (label.replace("_", " "), rows.filter(pl.col("label") == label))
-            for label in category.labels
-        ],
+        [(worded(label), rows.filter(pl.col("label") == label)) for label in category.labels],
     )
     _dress(panel, f"{category.title}, share of lonely posts", cut)
 
 
 def _draw_lines(panel: Axes, lines: list[tuple[str, pl.DataFrame]]) -> None:
     ends: list[tuple[float, str, str]] = []
+    size = 3.2 if len(lines[0][1]) < _MANY_POINTS else 0
     for number, (text, rows) in enumerate(lines):
         colour = _COLOURS[number % len(_COLOURS)]
         marker = _MARKERS[number % len(_MARKERS)]
         for period in (BEFORE, AFTER):
             when, values = _course(rows.filter(pl.col("period") == period), rows)
-            panel.plot(when, values, color=colour, marker=marker, markersize=3.2, linewidth=1.4)
+            panel.plot(when, values, color=colour, marker=marker, markersize=size, linewidth=1.4)
         seen = rows["value"].drop_nulls()
         if len(seen):
             ends.append((float(seen[-1]), text, colour))
@@ -115,35 +115,52 @@ def _draw_lines(panel: Axes, lines: list[tuple[str, pl.DataFrame]]) -> None:
 
 
 def _course(rows: pl.DataFrame, both: pl.DataFrame) -> tuple[list[Any], list[float]]:
-    """Moments and values of one side of the cut, month by month; NaN where there is none."""
+    """Moments and values of one side of the cut, unit by unit; NaN where there is none."""
     if rows.is_empty():
         return [], []
     known = {month: (when, value) for month, when, value in _points(rows, both)}
     when: list[Any] = []
     values: list[float] = []
-    for month in months_between(rows["month"][0], rows["month"][-1]):
-        moment, value = known.get(month, (_middle(month), None))
+    units = rows[_unit(rows)]
+    for unit in units_between(units[0], units[-1]):
+        moment, value = known.get(unit, (_middle(unit), None))
         when.append(moment)
         values.append(float("nan") if value is None else value)
     return when, values
 
 
 def _points(rows: pl.DataFrame, both: pl.DataFrame) -> Iterator[tuple[str, datetime, float | None]]:
-    """A point stands in the middle of its month; where the cut splits the month, a third aside."""
-    split = set(both["month"].filter(both["month"].is_duplicated()).to_list())
-    for month, period, value in rows.select("month", "period", "value").iter_rows():
-        aside = timedelta(days=(7 if period == AFTER else -7) if month in split else 0)
-        yield month, _middle(month) + aside, value
+    """A point stands in the middle of its month or week; where the cut splits it, a quarter aside."""
+    by = _unit(both)
+    split, days = set(both[by].filter(both[by].is_duplicated())), 7 if by == "month" else 1.75
+    for unit, period, value in rows.select(by, "period", "value").iter_rows():
+        aside = timedelta(days=(days if period == AFTER else -days) if unit in split else 0)
+        yield unit, _middle(unit) + aside, value
 
 
-def months_between(first: str, last: str) -> list[str]:
-    """All months from `first` to `last`, both `YYYY-MM`, both included."""
+def units_between(first: str, last: str) -> list[str]:
+    """All months or, named by their Mondays, weeks from `first` to `last`, both included."""
+    if len(first) > len("2020-03"):
+        monday, latest = date.fromisoformat(first), date.fromisoformat(last)
+        days = range(0, (latest - monday).days + 1, 7)
+        return [str(monday + timedelta(days=day)) for day in days]
     begin, end = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (first, last))
     return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(begin, end + 1)]
 
 
-def _middle(month: str) -> datetime:
-    return datetime(int(month[:4]), int(month[5:]), 15, tzinfo=UTC)
+def _middle(unit: str) -> datetime:
+    if len(unit) > len("2020-03"):
+        return datetime.fromisoformat(unit).replace(tzinfo=UTC) + timedelta(days=3, hours=12)
+    return datetime(int(unit[:4]), int(unit[5:]), 15, tzinfo=UTC)
+
+
+def worded(label: str) -> str:
+    """A label as people write it."""
+    return "n/a" if label == "na" else label.replace("_", " ")
+
+
+def _unit(table: pl.DataFrame) -> str:
+    return "week" if "week" in table.columns else "month"
 
 
 def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
@@ -168,17 +185,18 @@ def _label_ends(panel: Axes, ends: list[tuple[float, str, str]]) -> None:
 
 def _draw_posts(panel: Axes, monthly: pl.DataFrame, root: str, cut: date) -> None:
     rows = monthly.filter(pl.col("group") == root, pl.col("measure") == "mean_probability")
-    counts = rows.group_by("month", maintain_order=True).agg(pl.col("posts").sum())
-    when: list[Any] = [_middle(month) for month in counts["month"]]
-    panel.bar(when, counts["posts"].to_list(), width=22, color="#b8c4cc")
+    by = _unit(rows)
+    counts = rows.group_by(by, maintain_order=True).agg(pl.col("posts").sum())
+    when: list[Any] = [_middle(unit) for unit in counts[by]]
+    width = 22 if by == "month" else 5
+    panel.bar(when, counts["posts"].to_list(), width=width, color="#b8c4cc")
     _dress(panel, "Posts with scores", cut, share=False)
 
 
 def _name_months(panels: Iterable[Axes], monthly: pl.DataFrame) -> None:
     """The same few months under every panel."""
-    months = months_between(
-        *monthly.select(pl.col("month").min(), pl.col("month").max().alias("last")).row(0)
-    )
+    units = monthly[_unit(monthly)].sort()
+    months = units_between(units[0], units[-1])
     named = months[:: -(-len(months) // _MONTHS_NAMED)]
     ticks: list[Any] = [_middle(month) for month in named]
     for panel in panels:

@@ -32,9 +32,10 @@ def write_table(table: pl.DataFrame, folder: Path, name: str) -> None:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path, ours: frozenset[str] | set[str] = frozenset()) -> Iterator[Path]:
     """A folder beside `out` whose files move there when the block ends well, and vanish when not.
 
+    ours: names of files of an earlier report, which are removed where no new one takes their place.
     Raises OutputError when the place cannot be written, or a folder is in the way.
     """
     mine = f".{out.name}.{socket.gethostname()}-"
@@ -46,14 +47,14 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise output_error(error, out) from error
     try:
         yield staging
-        _move(staging, out)
+        _move(staging, out, ours)
     except OSError as error:
         raise output_error(error, out) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _move(staging: Path, out: Path) -> None:
+def _move(staging: Path, out: Path, ours: frozenset[str] | set[str]) -> None:
     """Files are replaced one by one; a mixture of two reports, left by a kill, has no study.json."""
     names = sorted(path.name for path in staging.iterdir())
     for name in names:
@@ -65,6 +66,9 @@ def _move(staging: Path, out: Path) -> None:
             )
     out.mkdir(exist_ok=True)
     (out / LAST).unlink(missing_ok=True)
+    for name in sorted(ours.difference(names)):
+        if not (out / name).is_dir():
+            (out / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda name: name == LAST):
         (staging / name).replace(out / name)
 

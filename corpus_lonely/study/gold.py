@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.study import correction
+from corpus_lonely.study import correction, mean_scores
 from corpus_lonely.study.aggregate import AFTER, BEFORE, DIGITS, Estimand
 from corpus_lonely.study.correction import Corrected, Rates
 from corpus_lonely.study.effects import in_window
@@ -159,7 +159,8 @@ def _truth_of(estimand: Estimand) -> str:
 
 
 def _methods(estimand: Estimand) -> tuple[str, ...]:
-    return ("rogan_gladen",) if estimand.numerator == "above" else ("prediction_powered",)
+    rest = () if estimand.numerator == "above" else ("prediction_powered",)
+    return (*rest, "rogan_gladen")
 
 
 def _lines(
@@ -171,9 +172,9 @@ def _lines(
         rows = labelled.rows.filter(pl.col("period") == period)
         if len(rows) < FEWEST:
             return
-        raw, told = (_rogan if method == "rogan_gladen" else _powered)(
-            rows, cells, estimand, period
-        )
+        way = _powered if method == "prediction_powered" else _mean_scores
+        way = _rogan if estimand.numerator == "above" else way
+        raw, told = way(rows, cells, estimand, period)
         sides[period] = (raw, told, len(rows))
         yield (*names, period, raw, told.value, *told.interval, len(rows))
     (raw_b, before, n_b), (raw_a, after, n_a) = sides[BEFORE], sides[AFTER]
@@ -227,6 +228,30 @@ def _rogan(
     scores = _scores(cells, estimand, period)
     told = correction.rogan_gladen(scores.raw, scores.error, _rates(rows, estimand.group))
     return scores.raw, told
+
+
+def _mean_scores(
+    rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str
+) -> tuple[float, Corrected]:
+    """Rogan and Gladen's, of mean scores: the label's true share of posts, over that of lonely ones where asked."""
+    scores = _scores(cells, estimand, period)
+    weights_n, strata_n = rows["weight"].to_numpy(), rows["stratum"].to_numpy()
+    replicates = min(mean_scores.MOST_REPLICATES, len(scores.posts_R))
+    weights_Rn = mean_scores.resampled_weights(weights_n, strata_n, replicates, seed=0)
+
+    def shares(name: str, total: float, total_R: Floats) -> tuple[Floats, Floats]:
+        pair = rows[f"truth_{name}"].to_numpy(), rows[name].to_numpy()
+        means = total / scores.posts, total_R[:replicates] / scores.posts_R[:replicates]
+        return (
+            mean_scores.share(means[0], *pair, weights_n),
+            mean_scores.share(means[1], *pair, weights_Rn),
+        )
+
+    value, draws_R = shares(estimand.numerator, scores.above, scores.above_R)
+    if estimand.denominator != "posts":
+        below, below_R = shares(estimand.denominator, scores.below, scores.below_R)
+        value, draws_R = value / below, draws_R / below_R
+    return scores.raw, mean_scores.corrected(float(value), draws_R)
 
 
 def _powered(

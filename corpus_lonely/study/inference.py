@@ -19,7 +19,7 @@ _DRAWS_AT_ONCE = 4_000_000
 """Draws held in memory at a time: 32 MB of them, and as much of counts."""
 _DEFINED = 0.99
 """The share of replicates in which a number must be defined for its interval to be."""
-CELL = ("month", "period", "inside", "stratum", "kind")
+CELL = ("month", "period", "inside", "stratum", "kind", "group")
 """Of which sums have some."""
 
 

@@ -38,7 +38,8 @@ def methods(report: StudyReport) -> str:
     ):
         text += (
             f". Shares were corrected with {len(report.labelled.rows):,} labelled posts by prediction-powered inference "
-            "(Angelopoulos et al. 2023, 2024), the share at a threshold by Rogan and Gladen's (1978) estimator"
+            "(Angelopoulos et al. 2023, 2024), and beside it by Rogan and Gladen's (1978) estimator, of mean scores (Bella et al. 2010) "
+            "and of the share at a threshold"
         )
     else:
         text += ". Scores were not corrected for classifier error"

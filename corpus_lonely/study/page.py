@@ -7,14 +7,17 @@ from html import escape
 
 import polars as pl
 
+from corpus_lonely.study.charts import named
+from corpus_lonely.study.effects import TITLES
 from corpus_lonely.study.methods import methods
 from corpus_lonely.study.page_tables import (
+    apart_html,
     corrected_html,
     coverage_html,
     estimators_html,
     heat_html,
     interval,
-    kinds_html,
+    mix_html,
     periods_html,
     points,
 )
@@ -25,10 +28,11 @@ _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
   margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
-h3 { font-size: 1rem; } figure { margin: 1rem 0; overflow-x: auto; } svg { max-width: 100%; height: auto; }
+h3 { font-size: 1rem; } figure { margin: 1rem 0; } svg { max-width: 100%; min-width: 38rem; height: auto; }
 figcaption, .note { color: #555; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
 th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+tbody th { font-weight: 400; } dt { font-weight: 600; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 thead th { border-bottom: 2px solid #555; } caption { text-align: left; font-weight: 600; padding: .4rem 0; }
 code { white-space: nowrap; } td.text, th.text { text-align: left; }
@@ -36,7 +40,8 @@ nav ul { padding-left: 1.2rem; } a { color: #00558a; } :focus-visible { outline:
 .limits { border-left: .3rem solid #D55E00; padding-left: 1rem; } .strong { font-weight: 700; }
 .heat td { min-width: 2.6rem; }
 @media print { body { max-width: none; font-size: 10pt; } nav { display: none; }
-  figure, table, section.limits { break-inside: avoid; } .scroll { overflow: visible; }
+  svg { min-width: 0; } figure, tr, section.limits { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
+  table { font-size: 8pt; } table.heat { font-size: 5pt; } th, td { padding: .1rem .25rem; } .heat td { min-width: 0; } .scroll { overflow: visible; }
   th:first-child, td:first-child { position: static; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
@@ -56,7 +61,7 @@ def page(report: StudyReport, cut: date, figures: Mapping[str, tuple[str, str, s
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><header><h1>{title}</h1>"
-        f"{_lead(report)}</header>"
+        f"{_lead(report, cut)}</header>"
         f'<nav aria-label="Contents"><ul>{contents}</ul></nav><main>{body}</main></body></html>\n'
     )
 
@@ -65,7 +70,7 @@ def _class(name: str) -> str:
     return ' class="limits"' if name == "limits" else ""
 
 
-def _lead(report: StudyReport) -> str:
+def _lead(report: StudyReport, cut: date) -> str:
     root = report.taxonomy.root
     row = report.periods.row(
         by_predicate=(pl.col("label") == root.name) & (pl.col("measure") == "mean_probability"),
@@ -74,7 +79,7 @@ def _lead(report: StudyReport) -> str:
     labels = report.periods.filter(pl.col("measure") == "share_of_lonely")
     moved = labels.filter(pl.col("q") < 0.05).sort(pl.col("difference").abs(), descending=True)
     names = ", ".join(
-        f"{g}: {b.replace('_', ' ')} ({100 * d:+.1f})"
+        f"{named(g, b)} ({100 * d:+.1f})"
         for g, b, d in moved.select("group", "label", "difference").head(6).iter_rows()
     )
     said = (
@@ -82,7 +87,14 @@ def _lead(report: StudyReport) -> str:
         f"their number{f': {escape(names)} percentage points' if names else ''}"
         f"{', and others in the table' if len(moved) > 6 else ''}."
     )
-    return (
+    coverage = report.coverage
+    stands = (
+        f"<p>{row['posts_before']:,} posts by {row['authors_before']:,} authors before {cut} are compared with "
+        f"{row['posts_after']:,} posts by {row['authors_after']:,} authors from that day on; the scores reach from "
+        f"{coverage.first[:10]} to {coverage.last[:10]}. A model scored each post for how likely it expresses loneliness, "
+        "and, if it does, what kind.</p>"
+    )
+    return stands + (
         f"<p>The mean probability that a post is {escape(root.labels[1])} was {percent(row['before'])} before and "
         f"{percent(row['after'])} after: {points(row['difference'])} percentage points, 95 % interval "
         f"{interval(row['difference_low'], row['difference_high'])}. {said} "
@@ -99,8 +111,15 @@ def _sections(
         yield f"figure-{name}", escape(title), _figure(svg, name, title, words)
         if name == "effects":
             yield "periods", "Before against after, in numbers", periods_html(report)
+            if report.mix["column"].is_duplicated().any():
+                yield "mix", "Is the same compared with the same?", mix_html(report)
             if report.kinds is not None and not report.kinds.is_empty():
-                yield "kinds", "Each kind of post by itself", kinds_html(report.kinds, report)
+                kinds = apart_html(report.kinds, report, "kinds.csv", "kind")
+                yield "kinds", "Each kind of post by itself", kinds
+            if report.groups is not None and not report.groups.is_empty():
+                column = report.grouped_by or ""
+                groups = apart_html(report.groups, report, "groups.csv", column)
+                yield "groups", f"Each {escape(column)} by itself", groups
             yield "estimators", "The same change by every estimator", estimators_html(report)
     if report.corrected is not None and not report.corrected.is_empty():
         yield "corrected", "Corrected for the classifier's errors", corrected_html(report)
@@ -111,8 +130,14 @@ def _sections(
 
 def _marked(sentence: str) -> str:
     """As HTML: names between backticks, and options, as code that no line breaks."""
-    named = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
-    return re.sub(r"(?<![\w-])(--[a-z]+)", r"<code>\1</code>", named)
+    names = re.sub(r"`([^`]+)`", _name, escape(sentence))
+    return re.sub(r"(?<![\w-])(--[a-z]+)", r"<code>\1</code>", names)
+
+
+def _name(found: re.Match[str]) -> str:
+    """An estimator by what the tables call it."""
+    title = TITLES.get(found[1])
+    return f"<code>{found[1]}</code>" if title is None else f"“{escape(title)}”"
 
 
 def _figure(svg: str, name: str, title: str, words: str) -> str:
@@ -124,4 +149,8 @@ def _figure(svg: str, name: str, title: str, words: str) -> str:
     inner = inner.replace(
         "<svg", f'<svg role="img" aria-label="{escape(title)}. {escape(words)}"', 1
     )
-    return f"<figure>{inner}<figcaption>{escape(words)}</figcaption></figure>"
+    # on a phone a figure keeps its size, and is moved in a frame that keys can move too
+    return (
+        f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{escape(title)}, figure">{inner}</div>'
+        f"<figcaption>{escape(words)}</figcaption></figure>"
+    )

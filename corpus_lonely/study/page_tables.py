@@ -7,12 +7,21 @@ from typing import Any
 import polars as pl
 
 from corpus_lonely.study.charts import named
-from corpus_lonely.study.effects import ESTIMATORS
+from corpus_lonely.study.effects import ESTIMATORS, TITLES
+from corpus_lonely.study.figures import worded
 from corpus_lonely.study.report import StudyReport, percent
+
+_MONTHS_A_TABLE = 25
+"""Of the heat map, so that paper holds it; two years, and one month in two parts."""
+_OF_WORDS = ("stands on", "method", "period")
+"""Columns that are read from the left."""
 
 
 def _table(caption: str, heads: list[str], rows: Iterator[list[str]], kind: str = "") -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    text = ' class="text"'
+    head = "".join(
+        f'<th scope="col"{text if name in _OF_WORDS else ""}>{escape(name)}</th>' for name in heads
+    )
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>'
         for row in rows
@@ -51,7 +60,7 @@ def periods_html(report: StudyReport) -> str:
         parts.append(_table(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root)))
     note = (
         '<p class="note">Authors are resampled. q is p adjusted for the number of labels (Benjamini and '
-        "Hochberg); bold: q below .05. Shares of all posts are in periods.csv.</p>"
+        "Hochberg); bold with a star: q below .05. n/a: none of these, or not to be told. Shares of all posts are in periods.csv.</p>"
     )
     return "".join(parts) + note
 
@@ -60,10 +69,10 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
     for row in rows.iter_rows(named=True):
         name = row["measure"] if root else row["label"]
         strong = row["q"] is not None and row["q"] < 0.05
-        shown = escape(name.replace("_", " "))
+        shown = escape(worded(name))
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
         yield [
-            f'<span class="strong">{shown}</span>' if strong else shown,
+            f'<span class="strong">{shown} *</span>' if strong else shown,
             percent(row["before"]),
             percent(row["after"]),
             points(row["difference"]),
@@ -75,32 +84,33 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
         ]
 
 
-def kinds_html(kinds: pl.DataFrame, report: StudyReport) -> str:
-    """Loneliness, and the labels that moved most in any kind."""
-    root = report.taxonomy.root.name
-    moved = kinds.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
+def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str) -> str:
+    """Loneliness, and the labels that moved most in any kind of post or group."""
+    root, value = report.taxonomy.root.name, table.columns[3]
+    moved = table.filter(pl.col("measure") == "share_of_lonely", pl.col("p").is_not_null())
     names = moved.group_by("group", "label").agg(pl.col("p").min()).sort("p", "group", "label")
     labels = [(root, root, "mean_probability")]
     labels += [(*name, "share_of_lonely") for name in names.select("group", "label").head(5).rows()]
 
     def rows() -> Iterator[list[str]]:
         for group, label, measure in labels:
-            of_label = kinds.filter(
+            of_label = table.filter(
                 pl.col("group") == group, pl.col("label") == label, pl.col("measure") == measure
             )
             for row in of_label.iter_rows(named=True):
                 yield [
-                    escape(named(group, label)), f"{escape(row['kind'])}s", percent(row["before"]), percent(row["after"]),
+                    escape(named(group, label)), escape(row[value]), percent(row["before"]), percent(row["after"]),
                     points(row["difference"]), interval(row["low"], row["high"]), _p(row["p"]), _p(row["q"]),
                 ]  # fmt: skip
 
-    counts = kinds.select("kind", "posts_before", "posts_after").unique().sort("kind")
+    counts = table.select(value, "posts_before", "posts_after").unique(maintain_order=True)
     told = "; ".join(
-        f"{kind}s: {before:,} before, {after:,} after" for kind, before, after in counts.rows()
+        f"{name}: {before:,} posts before, {after:,} after" for name, before, after in counts.rows()
     )
-    heads = ["label", "kind", "before", "after", "difference (pp)", "95 % interval", "p", "q"]
+    heads = ["label", heading, "before", "after", "difference (pp)", "95 % interval", "p", "q"]
     note = (
-        f'<p class="note">{escape(told)}. Authors are resampled. All labels are in kinds.csv.</p>'
+        f'<p class="note">{escape(told)}. Authors are resampled; q is over the labels of all rows. '
+        f"All labels are in {file}.</p>"
     )
     return _table("Loneliness, and the labels that moved most", heads, rows()) + note
 
@@ -121,9 +131,9 @@ def estimators_html(report: StudyReport) -> str:
         parts.append(_table(named(group, label), heads, _estimator_rows(rows)))
     there = set(report.estimates["estimator"])
     told = "".join(
-        f"<dt><code>{name}</code></dt><dd>{escape(what)}</dd>"
+        f"<dt>{escape(TITLES[name])}</dt><dd>{escape(what)}. In estimates.csv: <code>{name}</code></dd>"
         for name, what in ESTIMATORS.items()
-        if name in there
+        if name in there and name in TITLES
     )
     said = (
         "<p>Where these agree, the change does not hang on how it is estimated. All labels are in estimates.csv; how "
@@ -135,7 +145,7 @@ def estimators_html(report: StudyReport) -> str:
 def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
     for row in rows.iter_rows(named=True):
         yield [
-            f"<code>{row['estimator']}</code>",
+            escape(TITLES[row["estimator"]]),
             points(row["estimate"], digits=2),
             interval(row["low"], row["high"], form="+.2f"),
             _p(row["p"]),
@@ -149,14 +159,17 @@ def _in_words(note: str) -> str:
     )
 
 
+_METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan and Gladen"}
+
+
 def corrected_html(report: StudyReport) -> str:
     """Raw and corrected shares, by the labelled sample."""
     corrected = pl.DataFrame() if report.corrected is None else report.corrected
     rows = (
         [
-            f"{escape(row['group'])}: {escape(row['label'].replace('_', ' '))}, {row['measure'].replace('_', ' ')}",
-            row["method"].replace("_", " "),
-            row["period"],
+            f"{escape(row['group'])}: {escape(worded(row['label']))}, {row['measure'].replace('_', ' ')}",
+            f'<td class="text">{_METHODS[row["method"]]}</td>',
+            f'<td class="text">{row["period"]}</td>',
             percent(row["raw"]),
             percent(row["corrected"]),
             interval(row["low"], row["high"], form=".1f"),
@@ -164,7 +177,12 @@ def corrected_html(report: StudyReport) -> str:
         for row in corrected.filter(pl.col("measure") != "share_of_all").iter_rows(named=True)
     )
     heads = ["label", "method", "period", "raw", "corrected", "95 % interval (%)"]
-    return _table("Raw and corrected, by the labelled sample", heads, rows)
+    said = (
+        "<p>Two ways to undo the model's errors with posts that people labelled. They stand on other assumptions: believe a change that "
+        "both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
+        "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus.</p>"
+    )
+    return said + _table("Raw and corrected, by the labelled sample", heads, rows)
 
 
 def heat_html(report: StudyReport) -> str:
@@ -172,9 +190,8 @@ def heat_html(report: StudyReport) -> str:
     shown = report.monthly.filter(pl.col("measure").is_in(["mean_probability", "share_of_lonely"]))
     columns = shown.select("month", "period").unique(maintain_order=True).rows()
     split = set(report.monthly.filter("holds_cut")["month"])
-    heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in columns]
 
-    def rows() -> Iterator[list[str]]:
+    def rows(columns: list[tuple[str, str]]) -> Iterator[list[str]]:
         for (group, label), own in shown.group_by("group", "label", maintain_order=True):
             values = {(m, p): v for m, p, v in own.select("month", "period", "value").iter_rows()}
             known = [value for value in values.values() if value is not None]
@@ -184,8 +201,17 @@ def heat_html(report: StudyReport) -> str:
                 *(_shade(values.get(key), low, high) for key in columns),
             ]
 
-    note = '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.</p>'
-    return _table("Shares by month, percent", heads, rows(), "heat") + note
+    note = (
+        '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.'
+        f"{'' if report.weekly is None else ' Months are made of whole weeks, each in the month of its Thursday.'}</p>"
+    )
+    parts = []
+    for start in range(0, len(columns), _MONTHS_A_TABLE):
+        some = columns[start : start + _MONTHS_A_TABLE]
+        heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in some]
+        told = f"Shares by month, percent, {some[0][0]} to {some[-1][0]}"
+        parts.append(_table(told, heads, rows(some), "heat"))
+    return "".join(parts) + note
 
 
 def _shade(value: float | None, low: float, high: float) -> str:
@@ -196,6 +222,33 @@ def _shade(value: float | None, low: float, high: float) -> str:
     red, green, blue = (round(255 + depth * (end - 255)) for end in (0, 114, 178))
     ink = "#fff" if depth > 0.75 else "#1a1a1a"
     return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{100 * value:.1f}</td>'
+
+
+def mix_html(report: StudyReport) -> str:
+    """What posts are of, before and after."""
+
+    def rows(own: pl.DataFrame) -> Iterator[list[str]]:
+        for row in own.iter_rows(named=True):
+            moved = points(row["share_after"] - row["share_before"])
+            yield [
+                escape(row["value"]), f"{row['posts_before']:,}", f"{row['posts_after']:,}",
+                f"{row['authors_before']:,}", f"{row['authors_after']:,}",
+                percent(row["share_before"]), percent(row["share_after"]), moved,
+            ]  # fmt: skip
+
+    heads = [
+        "", "posts before", "posts after", "authors before", "authors after", "of posts before",
+        "of posts after", "change (pp)",
+    ]  # fmt: skip
+    tables = [
+        _table(f"By {name}", heads, rows(report.mix.filter(pl.col("column") == name)))
+        for name in report.mix["column"].unique(maintain_order=True)
+    ]
+    said = (
+        "<p>If the posts after the cut come from other places than those before it, the numbers move without anybody being "
+        "lonelier. Values with too few authors are pooled.</p>"
+    )
+    return said + "".join(tables)
 
 
 def coverage_html(report: StudyReport) -> str:

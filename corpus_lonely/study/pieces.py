@@ -33,6 +33,13 @@ def cut_up(path: Source, most: int = PIECE) -> list[Piece]:
     return list(_packed(list(zip(files, groups, strict=True)), most))
 
 
+def rows_of(path: Source) -> int:
+    """How many there are, by the footers."""
+    files = files_of(path)
+    with ThreadPoolExecutor(READERS) as readers:
+        return sum(map(sum, readers.map(row_groups, files)))
+
+
 def _packed(files: list[tuple[Place, list[int]]], most: int) -> Iterator[Piece]:
     small: list[Place] = []
     held = 0

@@ -9,12 +9,21 @@ from typing import Protocol
 import polars as pl
 
 from corpus_lonely.errors import InputError, SettingsError, first_line
+from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate, gold
 from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.effects import with_suppressed
+from corpus_lonely.study.joined import Lookup, look_up
+from corpus_lonely.study.mix import MIXED, Mix, mix_table
 from corpus_lonely.study.panel import MOST_STRATA, OTHERS
-from corpus_lonely.study.pieces import frames
-from corpus_lonely.study.running import MOST_BY_PERIOD, Authors, Months, RunningSums
+from corpus_lonely.study.pieces import frames, rows_of
+from corpus_lonely.study.running import (
+    MOST_BY_PERIOD,
+    SPLITS,
+    Authors,
+    Months,
+    RunningSums,
+)
 from corpus_lonely.study.scores import scan_scores, taxonomy_of
 from corpus_lonely.taxonomy import Taxonomy
 
@@ -45,6 +54,12 @@ class Asked(Protocol):
     def gold(self) -> Path | None: ...
     @property
     def where(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def posts(self) -> str | None: ...
+    @property
+    def group(self) -> str | None: ...
+    @property
+    def by(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,8 @@ class Sums:
     """`aggregate.counted_rows`."""
     months: pl.DataFrame
     """`running.Months`, with `suppressed` and `holds_cut`."""
+    weeks: pl.DataFrame | None
+    """The same by week, where that is asked for; then months are made of whole weeks."""
     authors_known: int
     """Different ones."""
     periods: pl.DataFrame
@@ -66,62 +83,101 @@ class Sums:
     """The same by kind instead, where there are several."""
     strata: pl.DataFrame | None
     """The same by stratum instead, where one is asked for; small ones pooled."""
+    groups: pl.DataFrame | None
+    """The same by group instead, where one is asked for; small ones pooled."""
+    mix: pl.DataFrame
+    """`mix.mix_table`, of kinds and subreddits."""
     authors: pl.DataFrame
     """`aggregate.author_sums` of `share_of_authors`."""
     share_of_authors: float
     labelled: gold.Labelled | None
 
 
-def read_sums(settings: Asked) -> Sums:
+def read_sums(settings: Asked, progress: Progress | None = None) -> Sums:
     """Raises InputError for scores that cannot be used, SettingsError for a cut outside them."""
-    frame, taxonomy = scan_scores(settings.scores), taxonomy_of(settings.scores)
-    selection = Selection(
-        taxonomy, settings.cut, settings.kind, settings.threshold,
-        pre=settings.pre, post=settings.post,
-        stratum=settings.standardise, where=tuple(settings.where),
-    )  # fmt: skip
-    labels = gold.read_labelled(settings.gold, taxonomy) if settings.gold else None
-    aggregate.check(frame, selection, settings.scores)
-    if labels is not None and "post_id" not in frame.collect_schema().names():
-        raise InputError(
-            "has no column 'post_id', which --gold is joined by", where=settings.scores
-        )
-    found = Months(taxonomy)
-    for piece in _pieces(frame, selection, settings):
-        found.add(_usable(piece, selection, settings))
-    months = _checked_months(found, settings)
-    short = months.filter("suppressed").select("month", "period")
-    selection = replace(selection, suppressed=tuple(short.iter_rows()))
-    known, lone = found.people(selection.suppressed)
-    selection = replace(selection, dealt=known + lone > aggregate.MOST_CLUSTERS)
+    reader = _Reader(settings, progress or Silent())
+    labels = gold.read_labelled(settings.gold, reader.taxonomy) if settings.gold else None
+    reader.check(with_ids=labels is not None)
+    found = Months(reader.taxonomy, settings.by)
+    for _, rows in reader.pieces(reader.selection):
+        found.add(rows)
+    units = _checked_units(found, settings)
+    short = units.filter("suppressed").select(settings.by, "period")
+    known, lone = found.people(units)
+    selection = replace(
+        reader.selection,
+        suppressed=tuple(short.iter_rows()),
+        dealt=known + lone > aggregate.MOST_CLUSTERS,
+    )
     second = _Second(settings, selection, found, min(1.0, MOST_AUTHORS / max(1, known)), labels)
-    for piece in _pieces(frame, selection, settings):
-        second.add(piece, _usable(piece, selection, settings))
-    return second.sums(months)
+    for piece, rows in reader.pieces(selection):
+        second.add(piece, rows)
+    reader.progress.finish()
+    return second.sums(units)
 
 
-def _checked_months(found: Months, settings: Asked) -> pl.DataFrame:
+class _Reader:
+    """The scores, with columns of posts where those are asked for."""
+
+    def __init__(self, settings: Asked, progress: Progress) -> None:
+        self._settings, self.progress = settings, progress
+        self._frame, self.taxonomy = scan_scores(settings.scores), taxonomy_of(settings.scores)
+        self.selection = Selection(
+            self.taxonomy, settings.cut, settings.kind, settings.threshold,
+            pre=settings.pre, post=settings.post,
+            stratum=settings.standardise, where=tuple(settings.where),
+            group=settings.group, by=settings.by,
+        )  # fmt: skip
+        self._lacks = self._lacking()
+        self._posts: Lookup | None = None
+
+    def _lacking(self) -> list[str]:
+        """Columns asked for that only posts can give."""
+        if self._settings.posts is None:
+            return []
+        asked = [name for name, _ in self.selection.where]
+        asked += filter(None, (self.selection.group, self.selection.stratum))
+        there = self._frame.collect_schema()
+        return [name for name in dict.fromkeys(asked) if name not in there]
+
+    def check(self, *, with_ids: bool) -> None:
+        """Before anything long is read."""
+        where = self._settings.scores
+        told = self._frame.with_columns(pl.lit(None, pl.String).alias(name) for name in self._lacks)
+        aggregate.check(told, self.selection, where)
+        names = self._frame.collect_schema().names()
+        for needed, option in ((with_ids, "--gold"), (bool(self._lacks), "--posts")):
+            if needed and "post_id" not in names:
+                raise InputError(
+                    f"has no column 'post_id', which {option} is joined by", where=where
+                )
+        if self._lacks and self._settings.posts is not None:
+            asked = self.selection
+            groups = filter(None, (asked.group, asked.stratum))
+            self._posts = look_up(self._settings.posts, self._lacks, asked.where, set(groups))
+        self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
+
+    def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """All rows and those that are usable, a piece at a time."""
+        where = self._settings.scores
+        columns = aggregate.columns_read(self._frame, selection)
+        try:
+            for frame in frames(where, self._frame, columns):
+                piece = frame.collect()
+                piece = piece if self._posts is None else self._posts.joined(piece)
+                rows = aggregate.usable(piece.lazy(), selection, where, carried=("post_id",))
+                yield piece, rows.collect()
+                self.progress.advance(len(piece))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InputError(f"cannot be read ({first_line(error)})", where=where) from error
+
+
+def _checked_units(found: Months, settings: Asked) -> pl.DataFrame:
     table = found.table()
     _check_cut(table, settings)
-    months = with_suppressed(table, settings.min_authors)
-    _check_authors(months, settings)
-    return months
-
-
-def _pieces(frame: pl.LazyFrame, selection: Selection, settings: Asked) -> Iterator[pl.DataFrame]:
-    columns = aggregate.columns_read(frame, selection)
-    try:
-        for piece in frames(settings.scores, frame, columns):
-            yield piece.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = first_line(error)
-        raise InputError(f"cannot be read ({reason})", where=settings.scores) from error
-
-
-def _usable(piece: pl.DataFrame, selection: Selection, settings: Asked) -> pl.DataFrame:
-    return aggregate.usable(
-        piece.lazy(), selection, settings.scores, carried=("post_id",)
-    ).collect()
+    units = with_suppressed(table, settings.min_authors, settings.by)
+    _check_authors(units, settings)
+    return units
 
 
 class _Second:
@@ -147,10 +203,13 @@ class _Second:
             for name, asked in (
                 ("kind", len(first.kinds) > 1),
                 ("stratum", selection.stratum is not None),
+                ("group", selection.group is not None),
             )
             if asked
         }
-        self._large = first.largest_strata(MOST_STRATA)
+        self._first = first
+        self._large = {name: first.largest(name, MOST_STRATA) for name in SPLITS}
+        self._mixes = [Mix(name) for name in MIXED]
         self._labelled: list[pl.DataFrame] = []
 
     def add(self, piece: pl.DataFrame, rows: pl.DataFrame) -> None:
@@ -161,11 +220,16 @@ class _Second:
         self._people.add(rows)
         self._authors.add(aggregate.author_sums(lazy, taxonomy, self._share).collect())
         self._clusters.add(aggregate.cluster_sums(lazy, taxonomy).collect())
-        large = pl.col("stratum").is_in(self._large)
-        pooled = lazy.with_columns(pl.when(large).then("stratum").otherwise(pl.lit(OTHERS)))
+        pooled = rows.with_columns(
+            pl.when(pl.col(name).is_in(large)).then(name).otherwise(pl.lit(OTHERS)).alias(name)
+            for name, large in self._large.items()
+        )
         for name, sums in self._apart.items():
             by = ("period", "inside", name)
-            sums.add(aggregate.cluster_sums(pooled, taxonomy, by).collect())
+            sums.add(aggregate.cluster_sums(pooled.lazy(), taxonomy, by).collect())
+        compared = pooled.filter("inside")
+        for mix in self._mixes:
+            mix.add(compared)
         if self._labels is not None:
             wanted = pl.col("post_id").is_in(self._labels["post_id"].implode())
             self._labelled.append(
@@ -174,7 +238,7 @@ class _Second:
                 )
             )
 
-    def sums(self, months: pl.DataFrame) -> Sums:
+    def sums(self, units: pl.DataFrame) -> Sums:
         """Of all pieces."""
         periods = self._people.joined(self._periods.table())
         _check_windows(periods, self._settings)
@@ -182,12 +246,15 @@ class _Second:
         return Sums(
             self._taxonomy,
             self._counted.table(),
-            months,
+            self._first.months(units),
+            units if self._settings.by == "week" else None,
             self._people.total(),
             periods,
             aggregate.named_months(self._clusters.table()),
             apart.get("kind"),
             apart.get("stratum"),
+            apart.get("group"),
+            mix_table(self._mixes, self._settings.min_authors),
             self._authors.table(),
             self._share,
             self._matched(),
@@ -207,7 +274,8 @@ def _check_cut(months: pl.DataFrame, settings: Asked) -> None:
         raise InputError(
             "has no row with status ok and a date"
             + ("" if settings.kind == "both" else f" that is a {settings.kind}")
-            + (" and fits --where" if settings.where else ""),
+            + (" and fits --where" if settings.where else "")
+            + (" and has its post in --posts" if settings.posts else ""),
             where=settings.scores,
         )
     sides = set(months["period"])
@@ -224,7 +292,7 @@ def _check_authors(months: pl.DataFrame, settings: Asked) -> None:
     for period in (aggregate.BEFORE, aggregate.AFTER):
         if months.filter(pl.col("period") == period)["suppressed"].all():
             raise InputError(
-                f"has {period} {settings.cut} only months with fewer than --min-authors "
+                f"has {period} {settings.cut} only {settings.by}s with fewer than --min-authors "
                 f"{settings.min_authors} {unit}",
                 where=settings.scores,
                 hint="Choose another --cut, or score more posts",

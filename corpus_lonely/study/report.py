@@ -7,8 +7,9 @@ from typing import Any, Self
 
 import polars as pl
 
-from corpus_lonely.study.figures import months_between
+from corpus_lonely.study.figures import units_between, worded
 from corpus_lonely.study.gold import Labelled
+from corpus_lonely.study.mix import caveats_of
 from corpus_lonely.study.series import Placebo
 from corpus_lonely.taxonomy import Category, Taxonomy
 
@@ -47,9 +48,9 @@ class Coverage:
     """The first and the last moment among kept rows, ISO 8601, UTC."""
     last: str
     missing_months: list[str]
-    """Months between the first and the last without any row."""
+    """Months (or weeks) between the first and the last without any row."""
     suppressed: list[str]
-    """Months, or sides of the cut's month, with too few authors; dropped for that reason."""
+    """Months or weeks, or sides of that which holds the cut, with too few authors; dropped for that reason."""
     authors: int
     posts_without_author: int
     unfinished: bool
@@ -90,6 +91,14 @@ class StudyReport:
     placebo: Placebo | None = None
     kinds: pl.DataFrame | None = None
     """See `kinds.csv`; None where posts are of one kind, empty where one has too few authors."""
+    groups: pl.DataFrame | None = None
+    """See `groups.csv`; None where none are asked for, empty where fewer than two have enough authors."""
+    grouped_by: str | None = None
+    """The column of `groups`."""
+    weekly: pl.DataFrame | None = None
+    """See `weekly.csv`, like `monthly`; None unless asked for."""
+    mix: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """See `mix.csv`: posts and authors by kind and subreddit, before and after."""
     share_of_authors: float = 1.0
     """The random part of the authors that estimates within authors stand on."""
     files: list[Path] = field(default_factory=list)
@@ -103,9 +112,19 @@ class StudyReport:
         """What is written, by name."""
         always = {"monthly": self.monthly, "periods": self.periods}
         always |= {"estimates": self.estimates, "events": self.events}
-        if self.kinds is not None and not self.kinds.is_empty():
-            always["kinds"] = self.kinds
+        some = {"kinds": self.kinds, "groups": self.groups, "weekly": self.weekly, "mix": self.mix}
+        always |= {n: table for n, table in some.items() if table is not None and len(table)}
         return always if self.corrected is None else {**always, "corrected": self.corrected}
+
+    @property
+    def course(self) -> pl.DataFrame:
+        """By week where that is asked for, else by month."""
+        return self.monthly if self.weekly is None else self.weekly
+
+    @property
+    def unit(self) -> str:
+        """Of `course`."""
+        return "month" if self.weekly is None else "week"
 
     def text(self) -> str:
         """A compact table: loneliness, then each category's labels by the size of the difference."""
@@ -131,7 +150,7 @@ class StudyReport:
         }
         for row in by_size.iter_rows(named=True):
             yield _line(
-                f"  {names.get(measure, row['label'].replace('_', ' '))}",
+                f"  {names.get(measure, worded(row['label']))}",
                 percent(row["before"]),
                 percent(row["after"]),
                 _points(row["difference"]),
@@ -168,7 +187,9 @@ def caveats(report: StudyReport, kind: str, min_authors: int) -> list[str]:
         INTERVALS_CAVEAT,
         *_about_estimators(report),
         *_about_kinds(coverage, kind),
-        *_about_authors(coverage, min_authors),
+        *caveats_of(report.mix),
+        *_about_groups(report, min_authors),
+        *_about_authors(coverage, min_authors, report.unit),
         *_about_rows(coverage),
     ]
     return [f"{sentence}." for sentence in told]
@@ -232,7 +253,15 @@ def _about_kinds(coverage: Coverage, kind: str) -> Iterator[str]:
         yield "For a model trained on submissions alone, as on FIG-Loneliness, comments are another domain"
 
 
-def _about_authors(coverage: Coverage, min_authors: int) -> Iterator[str]:
+def _about_groups(report: StudyReport, min_authors: int) -> Iterator[str]:
+    if report.groups is not None and report.groups.is_empty():
+        yield (
+            f"The groups of {report.grouped_by!r} are not shown: fewer than two have {min_authors} authors in both periods, or those "
+            "left over would be found by subtraction"
+        )
+
+
+def _about_authors(coverage: Coverage, min_authors: int, by: str) -> Iterator[str]:
     if not coverage.counts_authors:
         yield (
             "No author is known: each post counts as an author of its own, and the intervals are "
@@ -245,14 +274,15 @@ def _about_authors(coverage: Coverage, min_authors: int) -> Iterator[str]:
         )
     if coverage.suppressed:
         yield (
-            f"Months with fewer than {min_authors} {coverage.unit} are left out, of the periods "
+            f"{by.capitalize()}s with fewer than {min_authors} {coverage.unit} are left out, of the periods "
             f"too: {', '.join(coverage.suppressed)}"
         )
 
 
 def _about_rows(coverage: Coverage) -> Iterator[str]:
     if coverage.missing_months:
-        yield f"Months without a post: {', '.join(coverage.missing_months)}"
+        unit = "Weeks" if len(coverage.missing_months[0]) > len("2020-03") else "Months"
+        yield f"{unit} without a post: {', '.join(coverage.missing_months)}"
     if coverage.dropped:
         reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in coverage.dropped.items())
         yield f"Of {coverage.read:,} rows {coverage.kept:,} are counted; left out: {reasons}"
@@ -262,19 +292,20 @@ def _about_rows(coverage: Coverage) -> Iterator[str]:
 
 def coverage_of(
     counted: pl.DataFrame,
-    months: pl.DataFrame,
+    units: pl.DataFrame,
     authors: int,
     periods: pl.DataFrame,
     *,
     unfinished: bool,
 ) -> Coverage:
-    """From `aggregate.counted_rows`, the monthly sums (with `suppressed`), authors and `period_counts`."""
+    """From `aggregate.counted_rows`, the sums by month or week (with `suppressed`), authors and `period_counts`."""
     kept = counted.filter(pl.col("reason") == "kept")
     left_out = (
         counted.filter(pl.col("reason") != "kept").group_by("reason").agg(pl.col("rows").sum())
     )
-    there = months["month"].unique().sort().to_list()
-    short, shown = months.filter("suppressed"), months.filter(~pl.col("suppressed"))
+    by = "week" if "week" in units.columns else "month"
+    there = units[by].unique().sort().to_list()
+    short, shown = units.filter("suppressed"), units.filter(~pl.col("suppressed"))
     return Coverage(
         read=int(counted["rows"].sum()),
         kept=int(kept["rows"].sum()),
@@ -282,10 +313,10 @@ def coverage_of(
         kinds=dict(kept.select(pl.col("kind").fill_null("unknown"), "rows").iter_rows()),
         first=shown["first"].min().isoformat(),  # type: ignore[union-attr]
         last=shown["last"].max().isoformat(),  # type: ignore[union-attr]
-        missing_months=[m for m in months_between(there[0], there[-1]) if m not in there],
+        missing_months=[m for m in units_between(there[0], there[-1]) if m not in there],
         suppressed=[
             f"{month} ({period})" if split else month
-            for month, period, split in short.select("month", "period", "holds_cut").iter_rows()
+            for month, period, split in short.select(by, "period", "holds_cut").iter_rows()
         ],
         authors=authors,
         posts_without_author=int(periods["without_author"].sum()),

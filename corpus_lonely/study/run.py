@@ -14,6 +14,7 @@ from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate, charts, effects, gold
+from corpus_lonely.study.apart import apart_table
 from corpus_lonely.study.figures import Caption, draw_trends, save
 from corpus_lonely.study.folder import LAST, whole_folder, write_table
 from corpus_lonely.study.inference import resampled_cells
@@ -24,6 +25,17 @@ from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
 from corpus_lonely.study.series import series_of
 
 STRATA = ("subreddit", "kind")
+PRIVATE = ("text", "title", "author", "post_id", "permalink", "link_id", "parent_id")
+"""Columns whose values no report shows."""
+TABLES = (
+    "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
+)  # fmt: skip
+FIGURES = ("trends", "effects", "events", "placebo", "sensitivity")
+OURS = {
+    *(f"{name}.{form}" for name in TABLES for form in ("csv", "parquet")),
+    *(f"{name}.{form}" for name in FIGURES for form in ("svg", "png")),
+}
+"""Files that a report may have; of an earlier report, those that this one has not are taken away."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,12 @@ class StudySettings:
     """A labelled sample, to correct for the classifier's errors."""
     where: tuple[tuple[str, str], ...] = ()
     """Columns with the value that rows must have; several values of one column are alternatives."""
+    posts: str | None = None
+    """The posts that were scored: columns that scores lack are looked up in them, by `post_id`."""
+    group: str | None = None
+    """A column whose values are compared each by itself."""
+    by: str = "month"
+    """`week` for a table and a figure by week; too few authors are left out by week then."""
 
     def __post_init__(self) -> None:
         rules = (
@@ -72,6 +90,14 @@ class StudySettings:
             *(
                 (months is None or months >= 1, f"--{name} must be at least 1, got {months}")
                 for name, months in (("pre", self.pre), ("post", self.post))
+            ),
+            (
+                self.group not in PRIVATE,
+                f"--group must be no column of texts, people or posts, got {self.group!r}",
+            ),
+            (
+                self.by in aggregate.UNITS,
+                f"--by must be one of {', '.join(aggregate.UNITS)}, got {self.by!r}",
             ),
             (
                 self.standardise in (None, *STRATA),
@@ -92,12 +118,12 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
     """
     progress = progress or Silent()
     _check_out(settings)
-    progress.start("Reading scores", 4, "steps")
-    sums = read_sums(settings)
-    progress.advance(1, "comparing the periods")
+    sums = read_sums(settings, progress)
+    progress.start("Making the report", 3, "steps")
+    progress.advance(0, "comparing the periods")
     report = _estimated(sums, settings)
     progress.advance(1, "drawing")
-    with whole_folder(settings.out) as staging:
+    with whole_folder(settings.out, OURS) as staging:
         _write(report, settings, staging)
         names = sorted(path.name for path in staging.iterdir())
         progress.advance(1, "writing")
@@ -120,15 +146,16 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     )  # fmt: skip
     coverage = coverage_of(
         sums.counted,
-        sums.months,
+        sums.months if sums.weeks is None else sums.weeks,
         sums.authors_known,
         sums.periods,
         unfinished=is_unfinished(settings.scores),
     )
-    kinds = None
-    if sums.kinds is not None:
-        by_kind = resampled_cells(sums.kinds, columns, replicates, seed)
-        kinds = effects.kinds_table(sums.kinds, by_kind, taxonomy, settings.min_authors)
+    alone = {}
+    for name, own in (("kind", sums.kinds), ("group", sums.groups)):
+        if own is not None:
+            drawn = resampled_cells(own, columns, replicates, seed)
+            alone[name] = apart_table(own, drawn, taxonomy, settings.min_authors, name)
     corrected = None
     if sums.labelled is not None:
         corrected = gold.corrected_table(sums.labelled, cells, asked)
@@ -145,7 +172,11 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         corrected=corrected,
         labelled=sums.labelled,
         placebo=placebo,
-        kinds=kinds,
+        kinds=alone.get("kind"),
+        groups=alone.get("group"),
+        grouped_by=settings.group,
+        weekly=None if sums.weeks is None else effects.monthly_table(sums.weeks, taxonomy, "week"),
+        mix=sums.mix,
         share_of_authors=sums.share_of_authors,
     ).with_caveats(settings.kind, settings.min_authors)
 
@@ -174,20 +205,26 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
     root = report.taxonomy.root.name
     moved = charts.strongest(report.periods, 5)
     names = [(root, root, "mean_probability"), *moved]
-    trends = draw_trends(report.monthly, report.taxonomy, settings.cut, _caption(report, settings))
+    unit, course = settings.by, report.course
+    trends = draw_trends(course, report.taxonomy, settings.cut, _caption(report, settings))
     figures = {
-        "trends": (trends, "Month by month", "Shares by month, with the cut dashed, and how many posts there are."),
+        "trends": (
+            trends, f"{unit.capitalize()} by {unit}",
+            f"Shares by {unit}, with the cut dashed, and how many posts there are. All numbers are in {unit}ly.csv.",
+        ),
         "effects": (
             charts.draw_effects(report.estimates, report.taxonomy),
             "What changed",
             "Each label's difference, after less before, with the interval that resamples authors and the one that "
-            "reckons with shocks that months share too. The numbers are in the tables below.",
+            "reckons with shocks that months share too. An interval that leaves out 0 is a change that chance alone "
+            "seldom makes. The numbers are in the tables below.",
         ),
         "events": (
             charts.draw_events(report.events, names, settings.cut),
             "When it changed",
             "Each month less the mean of the period before, with 95 % intervals (authors resampled): loneliness, and "
-            "the labels whose change is least like chance.",
+            "the labels whose change is least like chance. A change that begins well before the cut was not made by it. "
+            "All numbers are in events.csv.",
         ),
     }  # fmt: skip
     if report.placebo is not None:
@@ -196,14 +233,18 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
         drawn = charts.draw_placebo(report.placebo, rows, [asked.index(key) for key in names])
         figures["placebo"] = (
             drawn, "Dates when nothing is known to have happened",
-            "A jump at the cut means little where jumps at earlier dates are as large.",
+            "A jump at the cut means little where jumps at earlier dates are as large. The ranks are in the table of "
+            "estimators.",
         )  # fmt: skip
     row = report.periods.row(0, named=True)
     ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
     if all(end is not None for end in ends) and 0 < ends[0] < 1:
+        false, found = (100 * drift for drift in charts.explained_by(*ends[:2]))
         figures["sensitivity"] = (
             charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
-            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness.",
+            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
+            f"The whole change would be the model's if it called {false:+.1f} percentage points more of the posts that are not "
+            f"lonely lonely, or found {found:+.1f} points more of those that are, or both in part. Only labels tell: see --gold.",
         )  # fmt: skip
     return figures
 
@@ -211,9 +252,9 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:
     kinds = " and ".join(f"{rows:,} {kind}s" for kind, rows in report.coverage.kinds.items())
     return Caption(
-        f"Loneliness by month, before and after {settings.cut}",
-        f"{kinds}. A point is a month's mean of model scores, not corrected for classifier error. "
-        f"Dashed: the cut.\nMonths with fewer than {settings.min_authors} {report.coverage.unit} are left out. "
+        f"Loneliness by {settings.by}, before and after {settings.cut}",
+        f"{kinds}. A point is a {settings.by}'s mean of model scores, not corrected for classifier error. "
+        f"Dashed: the cut.\n{settings.by.capitalize()}s with fewer than {settings.min_authors} {report.coverage.unit} are left out. "
         "Shares of lonely posts weigh each post by its probability of being lonely.",
         settings.threshold,
     )

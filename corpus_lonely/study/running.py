@@ -18,6 +18,8 @@ MOST_BY_MONTH = 1 << 15
 """Up to so many authors of a month are counted one by one; 256 KiB a month."""
 MOST_BY_PERIOD = 1 << 20
 """The same of a period; 8 MiB each, and the estimate of more is good to .1 %."""
+SPLITS = ("stratum", "group", "subreddit")
+"""Columns of `aggregate.usable` that may have many values, of which the largest are kept apart."""
 _WAITING = 250_000
 """Rows of partial sums held before they are merged."""
 _EXTREMES = ("first", "last")
@@ -131,39 +133,79 @@ class Authors:
 
 
 class Months:
-    """`aggregate.monthly_sums` with `authors`, the kinds there are, and posts by stratum before the cut."""
+    """`aggregate.monthly_sums` with `authors`, by month or week, the kinds there are, and posts by what splits rows."""
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self._taxonomy = taxonomy
-        self._sums = RunningSums("month", "period")
-        self._authors = Authors(MOST_BY_MONTH, "month", "period")
-        self._strata = RunningSums("stratum")
+    def __init__(self, taxonomy: Taxonomy, by: str = "month") -> None:
+        self._taxonomy, self._by = taxonomy, by
+        self._keys = aggregate.unit_keys(by)
+        self._sums = RunningSums(*self._keys)
+        self._authors = Authors(MOST_BY_MONTH, *self._keys)
+        self._sizes = {name: RunningSums(name) for name in SPLITS}
         self.kinds: set[str] = set()
 
     def add(self, rows: pl.DataFrame) -> None:
         """Rows of `aggregate.usable`."""
-        self._sums.add(aggregate.monthly_sums(rows.lazy(), self._taxonomy).collect())
+        self._sums.add(aggregate.monthly_sums(rows.lazy(), self._taxonomy, self._by).collect())
         self._authors.add(rows)
         self.kinds |= set(rows["kind"].unique())
-        compared = rows.filter((pl.col("period") == aggregate.BEFORE) & pl.col("inside"))
-        self._strata.add(compared.group_by("stratum").agg(pl.col("posts").sum()))
+        compared = rows.filter("inside")
+        for name, sizes in self._sizes.items():
+            # the mix of before is what a stratum is held at; a group may begin after the cut
+            counts = pl.col("posts").filter(
+                (pl.col("period") == aggregate.BEFORE) | (name != "stratum")
+            )
+            sizes.add(compared.group_by(name).agg(counts.sum()))
 
     def table(self) -> pl.DataFrame:
-        """In the order of time."""
+        """A row a unit of time and period, in order."""
         table = self._authors.joined(self._sums.table())
-        in_time = table.sort("month", pl.col("period") == aggregate.AFTER)
+        in_time = table.sort(self._by, pl.col("period") == aggregate.AFTER)
         return aggregate.named_months(in_time)
 
-    def people(self, suppressed: Iterable[tuple[str, str]]) -> tuple[int, int]:
-        """Authors, and posts without one, outside the months suppressed."""
-        hidden = set(suppressed)
-        sums = self._sums.table()
-        names = aggregate.named_months(sums).select("month", "period").iter_rows()
-        shown = sums.filter(pl.Series([name not in hidden for name in names], dtype=pl.Boolean))
-        keys = shown.select("month", "period").iter_rows()
+    def months(self, units: pl.DataFrame) -> pl.DataFrame:
+        """From the table with `suppressed`: a row a month, of its weeks that are shown."""
+        if self._by == "month":
+            return units
+        shown = self._shown(units)
+        counted = _summed(shown.drop("week"), ("month", "period"))
+        rows = shown.select(self._keys).partition_by("month", "period", as_dict=True)
+        authors = [
+            self._authors.total(rows[key].iter_rows())
+            for key in counted.select("month", "period").iter_rows()
+        ]
+        counted = aggregate.named_months(
+            counted.with_columns(pl.Series("authors", authors, pl.Int64), suppressed=False)
+        )
+        # a month none of whose weeks is shown keeps its row, as one that is not shown
+        hidden = units.join(counted, on=["month", "period"], how="anti")
+        empty = _summed(hidden.drop("week", "holds_cut"), ("month", "period"))
+        every = pl.concat([counted, empty.select(counted.columns)])
+        in_time = every.sort("month", pl.col("period") == aggregate.AFTER)
+        return in_time.with_columns(pl.col("month").is_duplicated().alias("holds_cut"))
+
+    def people(self, units: pl.DataFrame) -> tuple[int, int]:
+        """Authors, and posts without one, outside what is suppressed."""
+        shown = self._shown(units)
+        keys = shown.select(self._keys).iter_rows()
         return self._authors.total(keys), int(shown["without_author"].sum())
 
-    def largest_strata(self, most: int) -> list[str]:
-        """By posts before the cut, in the window."""
-        posts = self._strata.table().sort("posts", "stratum", descending=[True, False])
-        return posts.head(most)["stratum"].to_list()
+    def _shown(self, units: pl.DataFrame) -> pl.DataFrame:
+        """The sums that are not suppressed, with moments for names."""
+        hidden = set(units.filter("suppressed").select(self._by, "period").iter_rows())
+        sums = self._sums.table()
+        names = aggregate.named_months(sums).select(self._by, "period").iter_rows()
+        return sums.filter(pl.Series([name not in hidden for name in names], dtype=pl.Boolean))
+
+    def largest(self, split: str, most: int) -> list[str]:
+        """By posts in the windows; of a stratum, in that before the cut."""
+        posts = self._sizes[split].table().sort("posts", split, descending=[True, False])
+        return posts.head(most)[split].to_list()
+
+
+def _summed(sums: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    """Fewer rows: `first` is a minimum, `last` a maximum, `suppressed` stays, the rest adds up."""
+    every = [n for n in sums.columns if n not in (*keys, *_EXTREMES, "suppressed")]
+    flag = [pl.col("suppressed").all()] if "suppressed" in sums.columns else []
+    return sums.group_by(keys, maintain_order=True).agg(
+        pl.col(every).sum(), pl.col("first").min(), pl.col("last").max(), *flag
+    )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpus_lonely.study import correction
+from corpus_lonely.study import correction, mean_scores
 from corpus_lonely.study.correction import Corrected, Rates, mean_powered, rogan_gladen
 
 
@@ -48,6 +48,34 @@ def test_the_powered_mean_as_ppi_python() -> None:
         assert told.interval == pytest.approx(
             (float(np.squeeze(low)), float(np.squeeze(high))), rel=1e-6
         )
+
+
+def numbered(n: int, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and scores without a generator of random numbers, which another NumPy may change."""
+    place = np.arange(start, start + n)
+    truth = (place * 7919 % 10 < 4).astype(float)
+    seen = np.where(place * 31 % 100 < 12, 1 - truth, truth)
+    return truth, 0.9 * seen + 0.1 * (place * 104_729 % 997) / 997
+
+
+@pytest.mark.parametrize(
+    ("power", "value", "low", "high", "exact"),
+    [
+        (1.0, 0.4010072417251755, 0.3659843588795785, 0.4360301245707725, 1e-9),
+        (0.3, 0.40030217251755273, 0.36096838912207624, 0.43963595591302923, 1e-9),
+        # it takes the variance of labelled and unlabelled scores together, we of the labelled
+        (None, 0.4007702134092974, 0.3674799054479303, 0.43406052137066453, 1e-4),
+    ],
+)
+def test_the_powered_mean_as_ppi_python_gave_it(
+    power: float | None, value: float, low: float, high: float, exact: float
+) -> None:
+    """Worked by ppi-python 0.2.3 (`ppi_mean_pointestimate` and `ppi_mean_ci`, alpha .05) on 2026-11-26."""
+    (truth, scored), (_, every) = numbered(400, 0), numbered(5000, 400)
+    error = every.std() / np.sqrt(len(every))
+    told = mean_powered(truth, scored, np.ones(400), scored_mean=every.mean(), scored_error=error,
+                        posts=5000, power=power)  # fmt: skip
+    assert (told.value, *told.interval) == pytest.approx((value, low, high), rel=exact)
 
 
 def test_the_power_is_that_of_least_variance() -> None:
@@ -131,3 +159,44 @@ def test_what_authors_add_to_the_truth_is_carried_over_from_the_score() -> None:
     )
     rest = np.std(truth - 0.2 - 0.5 * truth) / 2
     assert (plain, clustered) == pytest.approx((np.hypot(0.1, rest), np.hypot(0.2, rest)))
+
+
+def test_mean_scores_tell_shares_by_hand_and_as_rogan_and_gladen_do() -> None:
+    truth, scored = np.array([1.0, 1, 0, 0, 0]), np.array([0.9, 0.7, 0.1, 0.2, 0.3])
+    # those that are score .8, those that are not .2: a mean of .35 is a quarter of the way
+    assert mean_scores.share(0.35, truth, scored, np.ones(5)) == pytest.approx(0.25)
+    weights = np.array([3.0, 1, 1, 1, 2])
+    high, low = (2.7 + 0.7) / 4, (0.1 + 0.2 + 0.6) / 4
+    told = mean_scores.share(0.4, truth, scored, weights)
+    assert told == pytest.approx((0.4 - low) / (high - low))
+    # scores of 0 and 1: the classic
+    found = (scored > 0.25).astype(float)
+    of = correction.rates(truth, found, weights)
+    classic = rogan_gladen(0.6, 0.01, of).value
+    assert mean_scores.share(0.6, truth, found, weights) == pytest.approx(classic)
+    assert np.isnan(mean_scores.share(0.5, truth, 1 - scored, np.ones(5)))
+
+
+def test_the_error_of_mean_scores_is_the_spread_of_simulated_samples() -> None:
+    rng = np.random.default_rng(6)
+
+    def sample() -> tuple[np.ndarray, np.ndarray]:
+        truth = (rng.random(300) < 0.3).astype(float)
+        return truth, np.clip(0.2 + 0.4 * truth + rng.normal(0, 0.15, 300), 0, 1)
+
+    spread = np.std([mean_scores.share(0.32, *sample(), np.ones(300)) for _ in range(2000)])  # fmt: skip
+    errors = []
+    for seed in range(20):
+        truth, scored = sample()
+        weights = mean_scores.resampled_weights(np.ones(300), np.array(["a"] * 300), 400, seed)
+        draws = mean_scores.share(np.full(400, 0.32), truth, scored, weights)
+        errors.append(mean_scores.corrected(0.3, draws).error)
+    assert np.mean(errors) == pytest.approx(spread, rel=0.08)
+
+
+def test_samples_drawn_again_keep_their_strata() -> None:
+    strata, weights = np.array(["a"] * 3 + ["b"] * 7), np.array([2.0] * 3 + [5.0] * 7)
+    drawn = mean_scores.resampled_weights(weights, strata, 50, 1)
+    assert (drawn[:, :3].sum(axis=1) == 6).all()
+    assert (drawn[:, 3:].sum(axis=1) == 35).all()
+    assert len(np.unique(drawn, axis=0)) > 40

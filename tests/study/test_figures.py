@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from corpus_lonely.study import aggregate, effects
 from corpus_lonely.study.aggregate import Selection
-from corpus_lonely.study.figures import Caption, draw_trends, months_between, save
+from corpus_lonely.study.figures import Caption, draw_trends, save, units_between
 from corpus_lonely.study.running import Months
 from corpus_lonely.taxonomy import loneliness
 
@@ -96,6 +96,6 @@ def test_the_same_figure_is_the_same_bytes(table: pl.DataFrame, tmp_path: Path) 
     assert b"Context, share of lonely posts" in written[0][0]  # text stays text in the SVG
 
 
-def test_months_between_crosses_years() -> None:
-    assert months_between("2019-11", "2020-02") == ["2019-11", "2019-12", "2020-01", "2020-02"]
-    assert months_between("2020-02", "2020-02") == ["2020-02"]
+def test_units_between_crosses_years() -> None:
+    assert units_between("2019-11", "2020-02") == ["2019-11", "2019-12", "2020-01", "2020-02"]
+    assert units_between("2020-02", "2020-02") == ["2020-02"]

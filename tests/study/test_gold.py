@@ -109,6 +109,7 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert report.corrected is not None
     told = report.corrected.filter(pl.col("group") == "lonely", pl.col("period") == "difference")
     assert set(told["method"]) == {"prediction_powered", "rogan_gladen"}
+    assert len(told) == 3  # the mean by both, the share at the threshold by one
     for row in told.iter_rows(named=True):
         assert row["raw"] > 0.1
         assert row["low"] < 0 < row["high"]
@@ -116,11 +117,16 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     before = report.corrected.filter(
         pl.col("period") == "before", pl.col("measure") == "mean_probability"
     )
-    assert before["corrected"].item() == pytest.approx(0.4, abs=0.06)
+    assert before["corrected"].to_list() == pytest.approx([0.4, 0.4], abs=0.06)
     social = report.corrected.filter(
         pl.col("label") == "social", pl.col("measure") == "share_of_lonely"
     )
-    assert social["corrected"].to_list() == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
+    powered, counted = (
+        social.filter(pl.col("method") == name)["corrected"].to_list()
+        for name in ("prediction_powered", "rogan_gladen")
+    )
+    assert powered == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
+    assert counted == pytest.approx([1.0, 1.0, 0.0], abs=0.15)
     assert set(report.corrected["group"]) == {"lonely", "context"}
     assert any("stand on 300 labelled posts" in caveat for caveat in report.caveats)
     assert not any("not corrected" in caveat for caveat in report.caveats)

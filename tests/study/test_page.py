@@ -1,15 +1,20 @@
 """The report as a page: whole without a network, its tables and figures there, read by tools and by Chromium."""
 
+import json
 import re
 import shutil
 import subprocess
 from collections import Counter
 from datetime import date
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from corpus_lonely.study.methods import methods
 from corpus_lonely.study.report import StudyReport
@@ -104,22 +109,81 @@ def test_no_author_and_no_id_is_on_the_page(text: str, table: pl.DataFrame) -> N
     assert not words & {*table["post_id"], *table["author"].drop_nulls()}
 
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = next(
+    filter(
+        None,
+        map(
+            shutil.which,
+            ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"),
+        ),
+    ),
+    None,
 )
+PROBE = """
+<script>
+const wide = [...document.querySelectorAll("body *")].filter((e) => {
+  for (let up = e; up; up = up.parentElement) if (up.matches(".scroll")) return false;
+  return e.getBoundingClientRect().right > innerWidth + 1;
+});
+const scrolls = [...document.querySelectorAll(".scroll")];
+const told = {
+  charts: [...document.querySelectorAll("svg")].map((svg) => {
+    const box = svg.getBoundingClientRect();
+    return [box.width, box.height, svg.querySelectorAll("path, use").length];
+  }),
+  tallest_text: Math.max(...[...document.querySelectorAll("svg text")].map((t) => t.getBoundingClientRect().height)),
+  wide: wide.map((e) => e.outerHTML.slice(0, 80)),
+  cut_off: scrolls.filter((e) => e.scrollWidth > e.clientWidth && e.tabIndex !== 0).length,
+  scrolled: scrolls.filter((e) => e.scrollWidth > e.clientWidth).length,
+  unnamed: scrolls.filter((e) => !e.getAttribute("aria-label") || !e.getAttribute("role")).length,
+  width: innerWidth,
+};
+document.title = "told " + JSON.stringify(told);
+</script>
+"""
+
+
+def opened(page: Path, folder: Path, *asked: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
+         f"--user-data-dir={folder / 'profile'}", *asked, page.resolve().as_uri()],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_it_opens_in_chromium_without_a_word_on_the_console(
-    report: StudyReport, tmp_path: Path
+@pytest.mark.parametrize("width", [1100, 390])
+def test_chromium_shows_it_whole_without_a_word_on_the_console(
+    report: StudyReport, tmp_path: Path, width: int
 ) -> None:
-    shot = tmp_path / "shot.png"
-    ran = subprocess.run(
-        [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=390,2000", f"--screenshot={shot}",
-         (report.out / "report.html").resolve().as_uri()],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+    page, shot = report.out / "report.html", tmp_path / "shot.png"
+    # the page as it is: nothing on the console, and its charts' colours on the picture
+    ran = opened(page, tmp_path, f"--window-size={width},4000", f"--screenshot={shot}")
     assert "CONSOLE" not in ran.stderr
-    assert shot.stat().st_size > 20_000
+    picture = imread(shot)[..., :3]
+    assert picture.shape[1] == width
+    for colour in ("#0072B2", "#D55E00"):
+        assert (np.abs(picture - to_rgb(colour)).max(axis=2) < 0.02).sum() > 200
+    # a copy that tells what a reader would see
+    probe = tmp_path / "probe.html"
+    probe.write_text(page.read_text("utf-8").replace("</body>", f"{PROBE}</body>"), "utf-8")
+    ran = opened(probe, tmp_path, f"--window-size={width},2000", "--dump-dom")
+    found = re.search(r"<title>told (.*?)</title>", ran.stdout)
+    assert found is not None
+    told = json.loads(unescape(found[1]))
+    assert told["width"] == width
+    assert len(told["charts"]) == 5
+    assert all(wide > 500 and high > 200 and marks > 20 for wide, high, marks in told["charts"])
+    assert told["wide"] == []
+    assert (told["cut_off"], told["unnamed"]) == (0, 0)
+    assert (told["scrolled"] > 5) == (width < 500)
+    assert told["tallest_text"] > 8
+
+
+def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    page = tmp_path / "bad.html"
+    page.write_text("<html><body><script>nowhere.nothing()</script></body></html>")
+    assert "CONSOLE" in opened(page, tmp_path, "--dump-dom").stderr

@@ -17,7 +17,7 @@ from corpus_lonely.study import run
 from corpus_lonely.study.run import StudySettings, run_study
 from tests.study.simulated import write_scores
 
-TABLES = ("monthly", "periods", "estimates", "events", "kinds")
+TABLES = ("monthly", "periods", "estimates", "events", "kinds", "mix")
 FIGURES = ("trends", "effects", "events", "placebo", "sensitivity")
 NAMES = sorted(
     ["study.json", "report.html"]
@@ -99,7 +99,7 @@ def test_no_author_and_no_id_is_in_the_report(
             assert not secret & {value for column in cells for value in column}
         elif path.suffix != ".png":
             words = set(re.findall(r"\w+", path.read_text()))
-            assert {"lonely", "sensitivity"} & {word.lower() for word in words}
+            assert {"lonely", "sensitivity", "submission"} & {word.lower() for word in words}
             assert not secret & words
     # the PNG shows what the SVG does
     assert (out / "trends.svg").is_file()
