@@ -23,9 +23,11 @@ DROP_REASONS = (
     "bot",
     "too_short",
     "duplicate",
+    "purged",
 )
 """In the order of the checks: a post is counted under the first that holds. `bad_json` is found when
-a line is decoded, `duplicate` when months are merged, the others here."""
+a line is decoded, `duplicate` when months are merged, `purged` is what `corpus-lonely purge` took out, the
+others are found here."""
 
 _MICROSECONDS = 1_000_000
 _INT64 = range(-(2**63), 2**63)
