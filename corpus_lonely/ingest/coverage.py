@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.lines import STAGED
+from corpus_lonely.ingest.purged import COUNTS
 from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]
@@ -21,6 +22,7 @@ def coverage(
     written: Mapping[str, Path],
     changed: Collection[str],
     before: Path | None,
+    purged: pl.DataFrame = COUNTS,
 ) -> pa.Table:
     """The table of schemas/coverage.json.
 
@@ -28,6 +30,7 @@ def coverage(
     written: months with their Parquet files: those that changed, unless nothing is left of them.
     changed: the months that changed; the other months' rows stay as they are in `before`, the
         coverage table of the last run; without one, all months belong into `written`.
+    purged: posts purged since then.
 
     Raises InputError when a month cannot be read.
     """
@@ -53,10 +56,12 @@ def coverage(
             ),
         )
         .join(kept, on=_KEY, how="left")
-        .with_columns(pl.col("kept", "authors").fill_null(0))
+        .join(_purged(before, purged), on=_KEY, how="left")
+        .with_columns(pl.col("kept", "authors", "purged").fill_null(0))
         .with_columns(
             (pl.col("read") - pl.col("kept")).alias("dropped"),
-            (pl.col(STAGED) - pl.col("kept")).alias(f"{_DROPPED}duplicate"),
+            (pl.col(STAGED) - pl.col("kept") - pl.col("purged")).alias(f"{_DROPPED}duplicate"),
+            pl.col("purged").alias(f"{_DROPPED}purged"),
         )
         .sort(_KEY, nulls_last=True)
     )
@@ -110,6 +115,14 @@ def _counted(month: str, posts: pl.LazyFrame) -> pl.DataFrame:
         .with_columns(pl.lit(month).alias("month"), pl.col("authors").fill_null(0))
         .select(EMPTY_KEPT.columns)
     )
+
+
+def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
+    parts = [since]
+    if before is not None:
+        table = pl.DataFrame(pq.ParquetFile(before).read([*_KEY, f"{_DROPPED}purged"]))
+        parts.append(table.rename({f"{_DROPPED}purged": "purged"}))
+    return pl.concat(parts).group_by(_KEY).agg(pl.col("purged").sum())
 
 
 def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:

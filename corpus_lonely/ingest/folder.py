@@ -95,6 +95,11 @@ class PostsFolder:
         return self.about / "coverage.parquet"
 
     @property
+    def purged(self) -> Path:
+        """What was purged; stays when the folder is made anew."""
+        return self.about / "purged.parquet"
+
+    @property
     def quarantine(self) -> Path:
         return self.about / "quarantine.jsonl"
 

@@ -204,6 +204,8 @@ class _Job:
             "run": run.to_dict(),
             "versions": versions(),
         }
+        if purged := self.output.purged if not self.todo.stale else 0:
+            content["purged"] = purged
         aside = {part_name(index): reason for index, reason in self.aside.reasons().items()}
         return {**content, "set_aside": aside} if aside else content
 
