@@ -111,7 +111,7 @@ class Normaliser:
         raw_body = raw.selftext if submission else raw.body
         body = normalise(raw_body) if raw_body else ""
         text = f"{title} {body}" if title and body else title or body
-        if gone := _gone(raw_body, body or normalise(raw.title or "")):
+        if gone := _gone(raw_body, body or normalise(raw.title or "")) or _deleted_later(raw):
             trace = self._row(raw, submission, post_id, created, "", "")
             trace = trace._replace(author=None, title=None, permalink=None, removed=gone)
             return Drop(gone, kind, subreddit, month_of(created), trace)
@@ -201,6 +201,13 @@ def _gone(body: str | None, told: str) -> str | None:
         return "deleted"
     by_reddit = told.startswith(_REMOVED_BY_REDDIT) and told.endswith("]")
     return "removed" if by_reddit or told in _REMOVED else None
+
+
+def _deleted_later(raw: RawPost) -> str | None:
+    """`deleted` when the author deleted the post after its text was fetched: one rule, however we know."""
+    if raw.meta is None and raw.removed_by_category is None:
+        return None
+    return "deleted" if _removed(raw) == "deleted" else None
 
 
 def _integer(value: Number) -> int | None:

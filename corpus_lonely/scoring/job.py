@@ -192,6 +192,7 @@ class _Job:
             threads=self.settings.cluster.threads,
             carried=self.todo.posts.carried,
             parts=self.todo.parts,
+            author_key=self.todo.posts.author_key,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:
