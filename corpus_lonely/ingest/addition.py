@@ -126,7 +126,7 @@ class Addition:
             kept.update(rows)
         new = [
             FileReport(
-                name=str(staged.dump.path),
+                name=staged.dump.name,
                 size=staged.dump.size,
                 fingerprint=staged.fingerprint,
                 read=staged.read,

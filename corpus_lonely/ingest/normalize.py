@@ -179,7 +179,9 @@ def seconds(value: Number) -> float | None:
 
 def _kind(raw: RawPost) -> str | None:
     """Told by content, for one file may hold both: what answers something is a comment."""
-    if raw.body is not None and (raw.link_id or raw.parent_id):
+    if raw.body is not None and (
+        raw.link_id or raw.parent_id or (raw.name or "").startswith("t1_")
+    ):
         return "comment"
     return "submission" if raw.title is not None else None
 
