@@ -33,6 +33,7 @@ _FOOTER_BYTES = 1 << 16
 """Several times the footer of a part of scores."""
 PASSED_THROUGH = ("post_id", "kind", "subreddit", "author", "created_at")
 """Columns of the input that scores carry along, where the input has them."""
+PLAIN_NAMES = "none, names in plain text"
 SCORE_FACTS = ("status", "num_tokens", "truncated")
 """Columns of scores that tell how each row was scored."""
 
@@ -105,9 +106,22 @@ def footer(path: str | Place) -> dict[str, Any]:
 def footer_and_rows(path: str | Place) -> tuple[dict[str, Any], int]:
     """The facts in a Parquet file's footer, and its number of rows; nothing else of it is read."""
     with _opened(path) as file:
-        metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
-    facts: dict[str, Any] = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
-    return facts, rows
+        return schema_facts(file.schema_arrow), file.metadata.num_rows
+
+
+def schema_facts(schema: pa.Schema) -> dict[str, Any]:
+    """What `footer` tells, from a schema that was read already."""
+    facts: dict[str, Any] = json.loads((schema.metadata or {}).get(_FOOTER_KEY, b"{}"))
+    return facts
+
+
+def author_key_of(facts: Mapping[str, Any]) -> str | None:
+    """What the authors of a file were hashed with: the key's fingerprint, or PLAIN_NAMES; None if nobody tells.
+
+    facts: of its footer, be it of posts or of scores.
+    """
+    key: str | None = facts.get("author_key")
+    return PLAIN_NAMES if key is None and facts.get("table") == "posts" else key
 
 
 def row_groups(path: str | Place) -> list[int]:

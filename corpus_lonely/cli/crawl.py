@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import FILE, FOLDER, common
+from corpus_lonely.cli.options import common
 from corpus_lonely.cli.progress import TerminalProgress
-from corpus_lonely.cli.rows import row_options, row_settings
+from corpus_lonely.cli.rows import end_options, out_option, row_options, row_settings
 from corpus_lonely.ingest.crawl.settings import LISTINGS, QUERIES
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ What one subreddit still shows of its posts, with their comments:
     metavar="NAME",
     help="A subreddit to crawl; repeat for several.",
 )
-@click.option(
-    "--out", required=True, type=FOLDER, help="The folder of posts, new or made by `ingest`."
-)
+@out_option
 @click.option(
     "--listing",
     "listings",
@@ -49,9 +47,8 @@ What one subreddit still shows of its posts, with their comments:
 @click.option("--comments", is_flag=True, help="Read all comments too: a request a post or more.")
 @row_options
 @click.option("--site", metavar="NAME", help="The section of praw.ini with the credentials.")
-@click.option("--report", type=FILE, help="Write the report of this run here as well, as JSON.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted crawl has fetched.")
-@click.option("--overwrite", is_flag=True, help="Make the folder anew from this crawl alone.")
+@end_options("this crawl")
 @common
 def reddit(
     subreddits: tuple[str, ...],

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from corpus_lonely.cli.options import FOLDER, PLACE, common, device_option, threads_option
+from corpus_lonely.cli.described import describe_model, describe_posts
+from corpus_lonely.cli.kinds import kind_of
+from corpus_lonely.cli.options import FILE, FOLDER, PLACE, common, device_option, threads_option
 from corpus_lonely.cli.progress import TerminalProgress
+from corpus_lonely.errors import InputError
 
 if TYPE_CHECKING:
     from corpus_lonely.scoring.describe import Description
-    from corpus_lonely.scoring.verify import Verification
+    from corpus_lonely.scoring.verify import Verification, VerifySettings
     from corpus_lonely.storage import Place
 
 _NAMED = 20
@@ -19,17 +23,28 @@ _NAMED = 20
 
 
 @click.command(
-    epilog="\b\nWhat these scores are, and whether they are whole:\n"
+    epilog="\b\nWhat these posts cover, with a figure:\n"
+    "  corpus-lonely describe posts/ --figure coverage.svg\n"
+    "What these scores are, and whether they are whole:\n"
     "  corpus-lonely describe scores/\n"
     "The same, and 500 posts scored once more to compare:\n"
     "  corpus-lonely describe scores/ --verify 500 --model model/ --input posts/"
 )
-@click.argument("scores", type=PLACE)
+@click.argument("folder", type=PLACE)
 @click.option(
     "--check/--no-check",
     default=True,
     help="Read every byte and every value of every part (two seconds for a million posts), or "
     "only what each part says of itself.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["both", "month", "subreddit", "all"]),
+    default="both",
+    help="Posts: a table by month and one by subreddit, one of them, or each month of each subreddit.",
+)
+@click.option(
+    "--figure", type=FILE, help="Posts: draw kept and dropped by month here, .svg, .png or .pdf."
 )
 @click.option(
     "--verify",
@@ -38,7 +53,7 @@ _NAMED = 20
     flag_value=200,
     metavar="[POSTS]",
     show_default="200 when no number is given",
-    help="Score a random sample of the posts once more, and compare.",
+    help="Scores: score a random sample of the posts once more, and compare.",
 )
 @click.option("--model", type=FOLDER, show_default="where it was", help="The model, for --verify.")
 @click.option("--input", "source", show_default="where they were", help="The posts, for --verify.")
@@ -53,9 +68,13 @@ _NAMED = 20
 @threads_option("CPU threads, for --verify.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 @common
+@click.pass_context
 def describe(
-    scores: "Place",
+    context: click.Context,
+    folder: "Place",
     check: bool,
+    by: str,
+    figure: Path | None,
     verify: int | None,
     model: Path | None,
     source: str | None,
@@ -65,21 +84,54 @@ def describe(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what a folder of scores is, and verify it.
+    """Tell what a folder is, and verify it: posts, scores, a model or an encoder.
 
-    Which model, posts, settings and versions made it, what stands and what is missing, and whether
-    every part is whole and belongs to the rest. Exit status 1 when a part is bad, or when --verify
-    finds other scores; parts that are only missing are told. No text of a post is ever shown.
+    Posts: how many were read, kept and dropped for which reason, by month and subreddit; where there are
+    gaps; whether every month is whole and the numbers add up. Scores: which model, posts, settings and
+    versions made them, what stands and what is missing, and whether every part is whole and belongs to the
+    rest. A model or an encoder: what it was made from. Exit status 1 when a part is bad, or when --verify
+    finds other scores; parts of scores that are only missing are told. No text of a post is ever shown.
     """
+    kind = kind_of(folder)
+    _check_options(context, kind)
+    if isinstance(folder, Path) and kind == "posts":
+        describe_posts(folder, check=check, by=by, figure=figure, as_json=as_json)
+    elif isinstance(folder, Path) and kind in ("model", "encoder"):
+        describe_model(folder, kind, as_json)
+    elif kind == "report":
+        raise InputError("is a report: open its report.html", where=folder)
+    else:
+        from corpus_lonely.scoring.verify import VerifySettings
+
+        again = None
+        if verify is not None:
+            again = VerifySettings(verify, model, source, seed, tolerance, device, threads)
+        _describe_scores(folder, check, again, as_json)
+
+
+_OF_POSTS, _OF_SCORES = ("by", "figure"), ("verify", "model", "source", "tolerance")
+
+
+def _check_options(context: click.Context, kind: str) -> None:
+    """Refuses an option that has no use for such a folder, rather than pass it over."""
+    others = {"posts": _OF_SCORES, "scores": _OF_POSTS}.get(kind, (*_OF_POSTS, *_OF_SCORES))
+    if kind == "unknown":
+        others = ()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name in others and given is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[-1]} has no use for {kind}")
+
+
+def _describe_scores(
+    scores: "Place", check: bool, again: "VerifySettings | None", as_json: bool
+) -> None:
     from corpus_lonely.scoring.describe import inspect_scores
-    from corpus_lonely.scoring.verify import VerifySettings, verify_scores
+    from corpus_lonely.scoring.verify import verify_scores
 
     with TerminalProgress() as progress:
         inspection = inspect_scores(scores, check, progress)
-        found = None
-        if verify is not None:
-            settings = VerifySettings(verify, model, source, seed, tolerance, device, threads)
-            found = verify_scores(scores, inspection, settings, progress)
+        found = verify_scores(scores, inspection, again, progress) if again else None
     description = inspection.description
     if as_json:
         told: dict[str, Any] = description.to_dict()

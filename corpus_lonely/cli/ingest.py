@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corpus_lonely.cli.crawl import reddit
-from corpus_lonely.cli.options import FILE, FOLDER, common
+from corpus_lonely.cli.doors import convokit, table
+from corpus_lonely.cli.options import common
 from corpus_lonely.cli.progress import TerminalProgress
-from corpus_lonely.cli.rows import row_options, row_settings
+from corpus_lonely.cli.rows import (
+    end_options,
+    files_option,
+    out_option,
+    processes_option,
+    quarantine_option,
+    row_options,
+    row_settings,
+    subreddit_option,
+)
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.report import IngestReport
@@ -21,38 +31,19 @@ def ingest() -> None:
     """Bring posts into Parquet, partitioned by month."""
 
 
-ingest.add_command(reddit)
-
-
 @ingest.command(
     epilog="""\b
 Two monthly dumps, one subreddit, nothing from before 2019:
   corpus-lonely ingest dump RS_2020-03.zst RC_2020-03.zst \\
       --subreddit lonely --since 2019-01-01 --out posts/"""
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
-@click.option(
-    "--out", required=True, type=FOLDER, help="The folder of posts, new or made by this command."
-)
-@click.option(
-    "--subreddit",
-    "subreddits",
-    multiple=True,
-    metavar="NAME",
-    help="Keep this subreddit alone; repeat for several. Case does not matter.",
-)
+@files_option
+@out_option
+@subreddit_option
 @row_options
-@click.option(
-    "--quarantine-text", is_flag=True, help="Put bad lines themselves into the quarantine file."
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    show_default="one a core, for large files",
-    help="Processes that read lines; each takes some 250 MB of memory.",
-)
-@click.option("--report", type=FILE, help="Write the report of this run here as well, as JSON.")
-@click.option("--overwrite", is_flag=True, help="Make the folder anew from these files alone.")
+@quarantine_option
+@processes_option
+@end_options("these files")
 @common
 def dump(
     files: tuple[Path, ...],
@@ -69,6 +60,7 @@ def dump(
     Files may be zstd, xz, bz2, gzip or plain, one JSON object a line. Submissions and comments are told
     apart by their content. Every line is counted: read = kept + dropped, with the reason of each drop. A broken file is read up to its break and the exit status
     is 1. Interrupted, the same command goes on; a file that is in the folder already is skipped.
+    Downloads of Arctic Shift are such files, too.
     """
     from corpus_lonely.files import write_json
     from corpus_lonely.ingest.run import ingest_dumps
@@ -86,6 +78,11 @@ def dump(
     tell(done, out)
     if done.broken:
         raise click.exceptions.Exit(1)
+
+
+ingest.add_command(reddit)
+ingest.add_command(table)
+ingest.add_command(convokit)
 
 
 def tell(done: "IngestReport", out: Path) -> None:

@@ -16,6 +16,7 @@ from corpus_lonely.cli.ensemble import ensemble
 from corpus_lonely.cli.evaluate import evaluate
 from corpus_lonely.cli.experiment import experiment
 from corpus_lonely.cli.ingest import ingest
+from corpus_lonely.cli.purge import purge
 from corpus_lonely.cli.sample import sample
 from corpus_lonely.cli.score import score
 from corpus_lonely.cli.study import study
@@ -82,6 +83,7 @@ for _command in (
     experiment,
     score,
     describe,
+    purge,
     sample,
     study,
     cluster,

@@ -76,9 +76,10 @@ def _versions(description: "Description") -> Iterator[str]:
 def _counts(description: "Description") -> str:
     counts = description.counts
     of = f" of {description.rows:,}" if description.rows is not None else ""
+    purged = f"; {description.purged:,} were purged" if description.purged else ""
     return (
         f"{counts.rows:,}{of} posts: {counts.ok:,} scored, {counts.empty:,} empty, "
-        f"{counts.error:,} failed; {counts.truncated:,} cut at --max-tokens; {counts.tokens:,} tokens"
+        f"{counts.error:,} failed; {counts.truncated:,} cut at --max-tokens; {counts.tokens:,} tokens{purged}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What every door to posts asks alike: which rows are kept, and how they are written."""
+"""What every door to posts asks alike: where to, which rows are kept, and how they are written."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus_lonely.cli.options import DAY, FILE
+from corpus_lonely.cli.options import DAY, FILE, FOLDER
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.settings import IngestSettings
@@ -40,6 +40,43 @@ _OPTIONS = (
         help="Write each post's address, which leads to its author.",
     ),
 )
+
+
+out_option = click.option(
+    "--out", required=True, type=FOLDER, help="The folder of posts, new or made by `ingest`."
+)
+files_option = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
+subreddit_option = click.option(
+    "--subreddit",
+    "subreddits",
+    multiple=True,
+    metavar="NAME",
+    help="Keep this subreddit alone; repeat for several. Case does not matter.",
+)
+quarantine_option = click.option(
+    "--quarantine-text", is_flag=True, help="Put bad lines themselves into the quarantine file."
+)
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    show_default="one a core, for large files",
+    help="Processes that read lines; each takes some 250 MB of memory.",
+)
+
+
+def end_options(of_what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--report and --overwrite; `of_what`: what a folder is made anew from."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        report = click.option(
+            "--report", type=FILE, help="Write the report of this run here as well, as JSON."
+        )
+        overwrite = click.option(
+            "--overwrite", is_flag=True, help=f"Make the folder anew from {of_what} alone."
+        )
+        return report(overwrite(command))
+
+    return add
 
 
 def row_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import polars as pl
 import pyarrow as pa
 
 from corpus_lonely import __version__
@@ -14,10 +15,14 @@ from corpus_lonely.ingest.coverage import coverage
 from corpus_lonely.ingest.folder import PostsFolder, Record
 from corpus_lonely.ingest.merge import MonthFiles, merge_month
 from corpus_lonely.ingest.month_sources import Source
+from corpus_lonely.ingest.purged import COUNTS, Purged, read_purged
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.stage import Staged
 from corpus_lonely.progress import Progress
 from corpus_lonely.tables import write_parquet
+
+_Purged = Counter[tuple[str, int, str, str]]
+"""Rows by month, file (its place in the record), subreddit in lower case, and kind."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ class Addition:
     def make(self, progress: Progress) -> Record:
         """Does it, and returns what the folder holds then. OutputError when the disk is full."""
         sources = self._sources()
-        months, gone, duplicates = self._merge(sources, progress)
-        files = self._files(months, duplicates)
+        months, gone, duplicates, purged, ids = self._merge(sources, progress)
+        files = self._files(months, duplicates, purged)
         after = replace(self.before, files=files, months=months, gone=gone)
         changed = [
             *map(self.folder.month, sources.keys() & months.keys()),
@@ -43,9 +48,19 @@ class Addition:
             *self._copy_counts(after),
             *self._write_quarantine(),
         ]
-        changed += self._write_coverage(after, list(sources))
+        changed += [*self._write_coverage(after, list(sources), purged), *self._remember(ids)]
         self.folder.commit(after, changed)
         return after
+
+    def _remember(self, ids: set[str]) -> list[Path]:
+        """Adds posts of purged authors to what is purged."""
+        before = read_purged(self.folder.purged)
+        if before is None or ids <= set(before.posts):
+            return []
+        (before | Purged.of(ids, (), before.author_key)).write(
+            self.folder.coming(self.folder.purged)
+        )
+        return [self.folder.purged]
 
     @property
     def _first(self) -> int:
@@ -67,21 +82,25 @@ class Addition:
 
     def _merge(
         self, sources: dict[str, list[Source]], progress: Progress
-    ) -> tuple[dict[str, dict[int, int]], dict[str, int], Counter[int]]:
-        """Rows by month and file as they are then, posts gone by month, new duplicates by file."""
+    ) -> tuple[dict[str, dict[int, int]], dict[str, int], Counter[int], _Purged, set[str]]:
+        """Rows by month and file as they are then, posts gone by month, new duplicates by file, and
+        rows of purged posts with their ids."""
         months, gone = dict(self.before.months), dict(self.before.gone)
-        duplicates = Counter[int]()
+        duplicates, taken_out, ids = Counter[int](), _Purged(), set[str]()
+        purged = read_purged(self.folder.purged)
         progress.start("Merging months", len(sources), "months")
         for month, parts in sources.items():
             traces = self.folder.traces(month) if month in gone else None
             out = self._coming(month)
-            merged = merge_month(parts, traces, out, self.schema, self._facts())
+            merged = merge_month(parts, traces, out, self.schema, self._facts(), purged)
             months[month] = dict(sorted(merged.kept.items()))
             gone[month] = merged.gone
             duplicates.update(merged.duplicates)
+            taken_out.update({(month, *of): count for of, count in merged.purged.items()})
+            ids |= merged.purged_ids
             progress.advance(1, month)
         progress.finish()
-        return _filled(months), _filled(gone), duplicates
+        return _filled(months), _filled(gone), duplicates, taken_out, ids
 
     def _coming(self, month: str) -> MonthFiles:
         places = (self.folder.month(month), self.folder.origins(month), self.folder.traces(month))
@@ -96,20 +115,29 @@ class Addition:
         }
 
     def _files(
-        self, months: dict[str, dict[int, int]], duplicates: Counter[int]
+        self, months: dict[str, dict[int, int]], duplicates: Counter[int], purged: _Purged
     ) -> tuple[FileReport, ...]:
         """All files; one from before has fewer rows where a fresher copy of a post came in."""
         kept: Counter[int] = Counter()
+        out: Counter[int] = Counter()
+        for (_, file, *_), count in purged.items():
+            out[file] += count
         for rows in months.values():
             kept.update(rows)
         new = [
             FileReport(
-                name=str(staged.dump.path),
+                name=staged.dump.name,
                 size=staged.dump.size,
                 fingerprint=staged.fingerprint,
                 read=staged.read,
                 kept=kept[place],
-                dropped=ordered([*staged.dropped.items(), ("duplicate", duplicates[place])]),
+                dropped=ordered(
+                    [
+                        *staged.dropped.items(),
+                        ("duplicate", duplicates[place]),
+                        ("purged", out[place]),
+                    ]
+                ),
                 broken=staged.broken,
             )
             for place, staged in enumerate(self.staged, start=self._first)
@@ -118,7 +146,13 @@ class Addition:
             replace(
                 file,
                 kept=kept[place],
-                dropped=ordered([*file.dropped.items(), ("duplicate", duplicates[place])]),
+                dropped=ordered(
+                    [
+                        *file.dropped.items(),
+                        ("duplicate", duplicates[place]),
+                        ("purged", out[place]),
+                    ]
+                ),
             )
             for place, file in enumerate(self.before.files)
         ]
@@ -131,7 +165,7 @@ class Addition:
                 shutil.copyfile(staged.counts, temporary)
         return places
 
-    def _write_coverage(self, after: Record, months: list[str]) -> list[Path]:
+    def _write_coverage(self, after: Record, months: list[str], purged: _Purged) -> list[Path]:
         coming, before = self.folder.coming, self.folder.coverage
         told = bool(self._first) and before.exists()
         unchanged = [] if told else self.before.months.keys() - months
@@ -143,6 +177,7 @@ class Addition:
             | {month: self.folder.month(month) for month in unchanged},
             months,
             before if told else None,
+            purged_counts(purged),
         )
         write_parquet(table, coming(self.folder.coverage))
         return [self.folder.coverage]
@@ -161,6 +196,12 @@ class Addition:
                 with part.open("rb") as lines:
                     shutil.copyfileobj(lines, whole)
         return [place]
+
+
+def purged_counts(purged: _Purged) -> pl.DataFrame:
+    """The same for the table of coverage, without the files."""
+    rows = [(month, name, kind, count) for (month, _, name, kind), count in purged.items()]
+    return pl.DataFrame(rows, schema=COUNTS.schema, orient="row")
 
 
 _Value = TypeVar("_Value")

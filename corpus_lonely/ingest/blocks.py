@@ -96,9 +96,9 @@ def _counts(counts: Counter[CountKey]) -> list[CountRow]:
     return in_order(sums)
 
 
-def quarantined(file: Path, before: int, done: BlockDone) -> str:
+def quarantined(file: str, before: int, done: BlockDone) -> str:
     """The bad lines of a block as lines of JSON; `before`: lines of the dump that stand before it."""
     return "".join(
-        json.dumps({"file": str(file), **entry, "line": before + entry["line"]}) + "\n"
+        json.dumps({"file": file, **entry, "line": before + entry["line"]}) + "\n"
         for entry in done.bad
     )

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.ingest.month_sources import ORIGIN, TRACES, Source, read_rows, reading, rows_of
+from corpus_lonely.ingest.purged import Purged
 from corpus_lonely.ingest.writer import GONE, PLACE
 
 _EARLIER = pl.lit(0, pl.Int64).alias(PLACE)
 _NOT_GONE = pl.lit(False).alias(GONE)
+_NOT_PURGED = pl.lit(False).alias("purged")
 _ROWS_PER_PASS = 4_000_000
 """Ids compared at a time; more are taken in several passes over the column of ids."""
 
@@ -21,7 +23,9 @@ class Verdict:
     """What becomes of the rows of a source."""
 
     def __init__(self, rows: int) -> None:
-        self.kept, self.marked, self.gone = (np.zeros(rows, dtype=bool) for _ in range(3))
+        self.kept, self.marked, self.gone, self.purged = (
+            np.zeros(rows, dtype=bool) for _ in range(4)
+        )
 
     def take(self, ranked: pl.DataFrame) -> None:
         """Some of its rows, as `_ranked` has them."""
@@ -29,19 +33,24 @@ class Verdict:
         self.kept[rows] = ranked["kept"].to_numpy()
         self.marked[rows] = ranked["marked"].to_numpy()
         self.gone[rows] = ranked[GONE].to_numpy()
+        self.purged[rows] = ranked["purged"].to_numpy()
 
 
-def judge(sources: list[Source], traces: Path | None) -> tuple[list[Verdict], pa.Table]:
+def judge(
+    sources: list[Source], traces: Path | None, purged: Purged | None = None
+) -> tuple[list[Verdict], pa.Table]:
     """For each source what becomes of its rows; and the traces of posts that stay gone."""
     verdicts = [Verdict(rows_of(source)) for source in sources]
     passes = max(1, math.ceil(sum(len(verdict.gone) for verdict in verdicts) / _ROWS_PER_PASS))
     lasting = [pl.DataFrame(TRACES.empty_table())]
     for number in range(passes):
         mine = pl.col("post_id").hash() % passes == number
-        parts = [_ids(place, source).filter(mine) for place, source in enumerate(sources)]
+        parts = [_ids(place, source, purged).filter(mine) for place, source in enumerate(sources)]
         if traces:
             parts.append(_traces(traces).filter(mine))
         ids = _told(pl.concat(parts))
+        if purged:
+            ids = _without(ids)
         for (place,), rows in ids.filter(pl.col("source") >= 0).group_by("source"):
             verdicts[int(str(place))].take(rows)
         lasting.append(ids.filter("lasts").select(TRACES.names))
@@ -85,9 +94,19 @@ def _ranked(ids: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ids(place: int, source: Source) -> pl.DataFrame:
+def _without(ids: pl.DataFrame) -> pl.DataFrame:
+    """Purged posts are not kept, whichever of their copies shows that they are."""
+    purged = pl.col("purged").any().over("post_id")
+    ids = ids.with_columns(purged=purged & ~pl.col(GONE), kept=pl.col("kept") & ~purged)
+    return ids.with_columns(marked=pl.col("marked") & pl.col("kept"))
+
+
+def _ids(place: int, source: Source, purged: Purged | None) -> pl.DataFrame:
     columns = ["post_id", "retrieved_at", *([PLACE, GONE, "removed"] if source.staged else [])]
+    if purged:
+        columns = list(dict.fromkeys([*columns, *purged.columns()]))
     frame = pl.DataFrame(read_rows(source, source.group, columns))
+    frame = frame.with_columns(purged.hit().alias("purged") if purged else _NOT_PURGED)
     if not source.staged:
         frame = frame.with_columns(_EARLIER, _NOT_GONE, removed=pl.lit(None, pl.String))
     return frame.with_row_index("row").select(
@@ -97,6 +116,7 @@ def _ids(place: int, source: Source) -> pl.DataFrame:
         pl.lit(source.origin if source.staged else -1, pl.Int32).alias(ORIGIN),
         PLACE,
         GONE,
+        "purged",
         pl.lit(place, pl.Int32).alias("source"),
     )
 
@@ -111,5 +131,6 @@ def _traces(path: Path) -> pl.DataFrame:
         pl.lit(-1, pl.Int32).alias(ORIGIN),
         pl.lit(1, pl.Int64).alias(PLACE),
         pl.lit(True).alias(GONE),
+        _NOT_PURGED,
         pl.lit(-1, pl.Int32).alias("source"),
     )

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.lines import STAGED
+from corpus_lonely.ingest.purged import COUNTS
 from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]
@@ -20,6 +22,7 @@ def coverage(
     written: Mapping[str, Path],
     changed: Collection[str],
     before: Path | None,
+    purged: pl.DataFrame = COUNTS,
 ) -> pa.Table:
     """The table of schemas/coverage.json.
 
@@ -27,13 +30,14 @@ def coverage(
     written: months with their Parquet files: those that changed, unless nothing is left of them.
     changed: the months that changed; the other months' rows stay as they are in `before`, the
         coverage table of the last run; without one, all months belong into `written`.
+    purged: posts purged since then.
 
     Raises InputError when a month cannot be read.
     """
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
     kept = pl.concat(
-        [_kept(month, path) for month, path in written.items()] + _unchanged(changed, before)
+        [kept_of(month, path) for month, path in written.items()] + _unchanged(changed, before)
     )
     read = pl.concat(
         [_EMPTY_COUNTS, *(pl.DataFrame(pq.ParquetFile(path).read()) for path in counts)]
@@ -52,10 +56,12 @@ def coverage(
             ),
         )
         .join(kept, on=_KEY, how="left")
-        .with_columns(pl.col("kept", "authors").fill_null(0))
+        .join(_purged(before, purged), on=_KEY, how="left")
+        .with_columns(pl.col("kept", "authors", "purged").fill_null(0))
         .with_columns(
             (pl.col("read") - pl.col("kept")).alias("dropped"),
-            (pl.col(STAGED) - pl.col("kept")).alias(f"{_DROPPED}duplicate"),
+            (pl.col(STAGED) - pl.col("kept") - pl.col("purged")).alias(f"{_DROPPED}duplicate"),
+            pl.col("purged").alias(f"{_DROPPED}purged"),
         )
         .sort(_KEY, nulls_last=True)
     )
@@ -71,7 +77,7 @@ _EMPTY_COUNTS = pl.DataFrame(
         "count": pl.Int64,
     }
 )
-_EMPTY_KEPT = pl.DataFrame(
+EMPTY_KEPT = pl.DataFrame(
     schema={
         "month": pl.String,
         "subreddit": pl.String,
@@ -82,7 +88,8 @@ _EMPTY_KEPT = pl.DataFrame(
 )
 
 
-def _kept(month: str, path: Path) -> pl.DataFrame:
+def kept_of(month: str, path: Path) -> pl.DataFrame:
+    """What a month holds: rows of EMPTY_KEPT. InputError when it cannot be read."""
     try:
         return _counted(month, pl.scan_parquet(path, glob=False, hive_partitioning=False))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -96,20 +103,30 @@ def _kept(month: str, path: Path) -> pl.DataFrame:
 def _counted(month: str, posts: pl.LazyFrame) -> pl.DataFrame:
     spellings = posts.select(pl.col("subreddit").unique()).collect()["subreddit"].to_list()
     lower = {name: name.lower() for name in spellings}
-    return (
-        posts.with_columns(pl.col("subreddit").replace_strict(lower, return_dtype=pl.String))
-        .group_by("subreddit", "kind")
-        .agg(
-            pl.len().cast(pl.Int64).alias("kept"),
-            pl.col("author").drop_nulls().n_unique().cast(pl.Int64).alias("authors"),
-        )
-        .select(pl.lit(month).alias("month"), "subreddit", "kind", "kept", "authors")
+    cased = posts.with_columns(pl.col("subreddit").replace_strict(lower, return_dtype=pl.String))
+    kept = (
+        cased.group_by("subreddit", "kind")
+        .agg(pl.len().cast(pl.Int64).alias("kept"))
         .collect(engine="streaming")
     )
+    authors = distinct(cased, "author", ["subreddit", "kind"], int(kept["kept"].sum()))
+    return (
+        kept.join(authors.rename({"author": "authors"}), on=["subreddit", "kind"], how="left")
+        .with_columns(pl.lit(month).alias("month"), pl.col("authors").fill_null(0))
+        .select(EMPTY_KEPT.columns)
+    )
+
+
+def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
+    parts = [since]
+    if before is not None:
+        table = pl.DataFrame(pq.ParquetFile(before).read([*_KEY, f"{_DROPPED}purged"]))
+        parts.append(table.rename({f"{_DROPPED}purged": "purged"}))
+    return pl.concat(parts).group_by(_KEY).agg(pl.col("purged").sum())
 
 
 def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:
     if before is None:
-        return [_EMPTY_KEPT]
-    table = pl.DataFrame(pq.ParquetFile(before).read(_EMPTY_KEPT.columns))
-    return [_EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]
+        return [EMPTY_KEPT]
+    table = pl.DataFrame(pq.ParquetFile(before).read(EMPTY_KEPT.columns))
+    return [EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]

@@ -37,6 +37,13 @@ class Dump:
     file that is not compressed."""
     unreadable: InputError | None = None
     """Why not even one whole line can be had from it."""
+    told: str | None = None
+    """What reports call it, where the lines were made from another file."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.told or str(self.path)
 
     def whole_fingerprint(self) -> str:
         """With the SHA-256 of the whole file: a broken file and its repair may differ in a byte.

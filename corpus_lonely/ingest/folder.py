@@ -95,6 +95,11 @@ class PostsFolder:
         return self.about / "coverage.parquet"
 
     @property
+    def purged(self) -> Path:
+        """What was purged; stays when the folder is made anew."""
+        return self.about / "purged.parquet"
+
+    @property
     def quarantine(self) -> Path:
         return self.about / "quarantine.jsonl"
 
@@ -148,9 +153,9 @@ class PostsFolder:
 
     def record(self) -> Record | None:
         """What the folder holds; None when it is new. OutputError when months went missing."""
-        if not self._record_path.exists():
+        record = self.told()
+        if record is None:
             return None
-        record = _record(self._record_path)
         gone = [month for month in sorted(record.months) if not self.month(month).exists()]
         if gone:
             raise OutputError(
@@ -160,6 +165,15 @@ class PostsFolder:
                 hint="--overwrite makes the folder anew",
             )
         return record
+
+    def told(self) -> Record | None:
+        """What `ingest.json` tells, whether or not it is there; None without one."""
+        return _record(self._record_path) if self._record_path.exists() else None
+
+    @property
+    def half_changed(self) -> bool:
+        """Whether a change was interrupted that the next run into the folder ends."""
+        return self._journal.exists()
 
     def commit(self, record: Record, changed: Iterable[Path]) -> None:
         """Puts the files that were written to `coming` in their places, together with the record.

@@ -23,6 +23,7 @@ from corpus_lonely.ingest.month_sources import (
     read_rows,
     reading,
 )
+from corpus_lonely.ingest.purged import Purged
 from corpus_lonely.ingest.writer import MonthWriter
 from corpus_lonely.tables import write_parquet
 
@@ -48,6 +49,10 @@ class Merged:
     duplicates: Counter[int] = field(default_factory=Counter)
     gone: int = 0
     """Posts of which a trace is left."""
+    purged: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    """Rows of purged posts, by file, subreddit in lower case, and kind."""
+    purged_ids: set[str] = field(default_factory=set)
+    """Of those rows: another copy may name no author to tell by."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Group:
     """Kept rows whose text moderators removed later."""
     gone: _Mask
     """Rows that are but traces of posts."""
+    purged: _Mask
 
 
 def merge_month(
@@ -75,10 +81,12 @@ def merge_month(
     out: MonthFiles,
     schema: pa.Schema,
     facts: Mapping[str, Any],
+    purged: Purged | None = None,
 ) -> Merged:
     """Writes the month, its ORIGINS and its TRACES, each whole or not at all.
 
     traces: those that the folder has of the month.
+    purged: posts that are not kept, whatever else holds.
 
     Of the copies of a post the one retrieved last counts, and any before one whose retrieval is
     not known; then the one of the file that was ingested last; then the last in its file. A text whose
@@ -88,7 +96,7 @@ def merge_month(
     Raises InputError when a source is damaged, OutputError when the disk is full.
     """
     merged = Merged()
-    verdicts, gone = judge(sources, traces)
+    verdicts, gone = judge(sources, traces, purged)
     merged.gone = gone.num_rows
     write_parquet(gone, out.traces)
     with (
@@ -117,7 +125,9 @@ def _row_groups(sources: list[Source], verdicts: list[Verdict]) -> list[_Group]:
             times = group.column(column).statistics
             # columns of few values take more in memory than on disk: 64 bytes a row for those
             size = group.total_byte_size + 64 * group.num_rows
-            masks = (mask[rows] for mask in (verdict.kept, verdict.marked, verdict.gone))
+            masks = (
+                mask[rows] for mask in (verdict.kept, verdict.marked, verdict.gone, verdict.purged)
+            )
             groups.append(_Group(source, index, rows, times.min, times.max, size, *masks))
             begin = rows.stop
     return groups
@@ -167,7 +177,12 @@ def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
             files = pq.ParquetFile(origin).read_row_group(group.index).column(ORIGIN)
     else:
         files = pa.chunked_array([pa.repeat(pa.scalar(origin, pa.int32()), table.num_rows)])
-    merged.duplicates.update(_counted(files.filter(pa.array(~group.kept & ~group.gone))))
+    copies = ~group.kept & ~group.gone & ~group.purged
+    merged.duplicates.update(_counted(files.filter(pa.array(copies))))
+    if group.purged.any():
+        rows = table.append_column(ORIGINS.field(0), files).filter(pa.array(group.purged))
+        merged.purged.update(purged_rows(rows))
+        merged.purged_ids.update(rows.column("post_id").to_pylist())
     if group.marked.any():
         place, how = table.schema.get_field_index("removed"), table.column("removed")
         marks = pc.if_else(
@@ -175,6 +190,12 @@ def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
         )
         table = table.set_column(place, table.schema.field(place), pc.coalesce(how, marks))
     return table.append_column(ORIGINS.field(0), files).filter(pa.array(group.kept))
+
+
+def purged_rows(rows: pa.Table) -> Counter[tuple[int, str, str]]:
+    """How many, by file, subreddit in lower case, and kind."""
+    columns = (rows.column(name).to_pylist() for name in (ORIGIN, "subreddit", "kind"))
+    return Counter((file, name.lower(), kind) for file, name, kind in zip(*columns, strict=True))
 
 
 def _counted(files: pa.ChunkedArray) -> dict[int, int]:

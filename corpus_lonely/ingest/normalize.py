@@ -23,9 +23,11 @@ DROP_REASONS = (
     "bot",
     "too_short",
     "duplicate",
+    "purged",
 )
 """In the order of the checks: a post is counted under the first that holds. `bad_json` is found when
-a line is decoded, `duplicate` when months are merged, the others here."""
+a line is decoded, `duplicate` when months are merged, `purged` is what `corpus-lonely purge` took out, the
+others are found here."""
 
 _MICROSECONDS = 1_000_000
 _INT64 = range(-(2**63), 2**63)
@@ -109,7 +111,7 @@ class Normaliser:
         raw_body = raw.selftext if submission else raw.body
         body = normalise(raw_body) if raw_body else ""
         text = f"{title} {body}" if title and body else title or body
-        if gone := _gone(raw_body, body or normalise(raw.title or "")):
+        if gone := _gone(raw_body, body or normalise(raw.title or "")) or _deleted_later(raw):
             trace = self._row(raw, submission, post_id, created, "", "")
             trace = trace._replace(author=None, title=None, permalink=None, removed=gone)
             return Drop(gone, kind, subreddit, month_of(created), trace)
@@ -177,7 +179,9 @@ def seconds(value: Number) -> float | None:
 
 def _kind(raw: RawPost) -> str | None:
     """Told by content, for one file may hold both: what answers something is a comment."""
-    if raw.body is not None and (raw.link_id or raw.parent_id):
+    if raw.body is not None and (
+        raw.link_id or raw.parent_id or (raw.name or "").startswith("t1_")
+    ):
         return "comment"
     return "submission" if raw.title is not None else None
 
@@ -199,6 +203,13 @@ def _gone(body: str | None, told: str) -> str | None:
         return "deleted"
     by_reddit = told.startswith(_REMOVED_BY_REDDIT) and told.endswith("]")
     return "removed" if by_reddit or told in _REMOVED else None
+
+
+def _deleted_later(raw: RawPost) -> str | None:
+    """`deleted` when the author deleted the post after its text was fetched: one rule, however we know."""
+    if raw.meta is None and raw.removed_by_category is None:
+        return None
+    return "deleted" if _removed(raw) == "deleted" else None
 
 
 def _integer(value: Number) -> int | None:

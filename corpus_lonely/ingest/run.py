@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from corpus_lonely.ingest.authors import AuthorKey, make_key, read_key
 from corpus_lonely.ingest.dump import Dump, open_dump
 from corpus_lonely.ingest.folder import PostsFolder, Record, check_same
 from corpus_lonely.ingest.pool import Blocks, block_pool
+from corpus_lonely.ingest.purged import check_key, read_purged
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
@@ -31,11 +32,14 @@ def ingest_dumps(
     progress: Progress | None = None,
     *,
     processes: int | None = 1,
+    names: Mapping[Path, str] | None = None,
 ) -> IngestReport:
     """Reads dumps of Reddit into `out`, Parquet partitioned by month, and counts every line.
 
     processes: of those that read blocks of lines; None for one a core where the files are large
         enough. With more than one, a script must guard its entry: `if __name__ == "__main__":`.
+
+    names: what reports and the quarantine call files that were made from others.
 
     Interrupted and run again, it gives the folder of an undisturbed run; files that the folder
     holds already are not read again. A file that breaks off is kept up to its break: look at
@@ -50,6 +54,9 @@ def ingest_dumps(
     _check_author_key(settings.author_key, folder.out)
     folder.check()
     dumps, same = _opened(files)
+    if names:
+        dumps = [replace(dump, told=names.get(dump.path)) for dump in dumps]
+        same = tuple((names[Path(left_out)], names[Path(taken)]) for left_out, taken in same)
     with folder.opened():
         record, key = _begin(folder, settings, progress)
         found = {dump.path: _known(record, dump) for dump in dumps}
@@ -145,6 +152,7 @@ def _begin(
     told = key.fingerprint if key else None
     if record:
         check_same(record, recorded, told, folder.out)
+    check_key(read_purged(folder.purged), told, folder.out)
     return record or Record(recorded, told), key
 
 

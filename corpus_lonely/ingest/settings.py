@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus_lonely.errors import InputError, SettingsError
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """Raised when the same dump and settings make other rows than before."""
 
 

@@ -191,7 +191,7 @@ class _Staging:
         before = 0
         with open_private(self._folder / _QUARANTINE_FILE, "w") as file:
             for done in self._done:
-                file.write(quarantined(self._dump.path, before, done))
+                file.write(quarantined(self._dump.name, before, done))
                 before += done.lines
 
 

@@ -41,6 +41,8 @@ class Facts:
     versions: tuple[tuple[str, str], ...]
     device: str
     """The kind of device: `cpu`, `cuda`, `mps`."""
+    purged: int = 0
+    """Rows that `corpus-lonely purge` took out of the shard's."""
 
     @classmethod
     def from_footer(cls, content: dict[str, Any]) -> "Facts":
@@ -56,6 +58,7 @@ class Facts:
             taxonomy=_shared(Taxonomy.from_dict(content["taxonomy"])),
             versions=_shared(tuple(sorted(content["versions"].items()))),
             device=content["device"],
+            purged=int(content.get("purged", 0)),
         )
 
 
@@ -103,8 +106,8 @@ def _contradiction(name: str, facts: Facts, rows: int) -> str | None:
         return "its fingerprint does not fit the run that it names"
     if facts.taxonomy.fingerprint != facts.run.taxonomy:
         return "its taxonomy is not that of its run"
-    if not rows == shard.rows == facts.counts.rows:
-        return f"has {rows:,} rows, and should have {shard.rows:,}"
+    if not rows == shard.rows - facts.purged == facts.counts.rows or facts.purged < 0:
+        return f"has {rows:,} rows, and should have {shard.rows - facts.purged:,}"
     return None
 
 
@@ -126,7 +129,7 @@ def value_problem(table: pa.Table, facts: Facts) -> str | None:
         return f"its columns are {', '.join(table.column_names)}, not {', '.join(wanted)}"
     if unknown := set(table["status"].unique().to_pylist()) - set(_STATUSES):
         return f"has a status that is none of {', '.join(_STATUSES)} ({len(unknown)} different)"
-    if (found := _count(table)) != facts.counts:
+    if (found := count_rows(table)) != facts.counts:
         return f"counts {_told(found)}, but its footer {_told(facts.counts)}"
     ok_N = pc.equal(table["status"], "ok").to_numpy()
     for name in labels:
@@ -135,7 +138,8 @@ def value_problem(table: pa.Table, facts: Facts) -> str | None:
     return _sum_problem(table, facts.taxonomy, ok_N)
 
 
-def _count(table: pa.Table) -> Counts:
+def count_rows(table: pa.Table) -> Counts:
+    """How many rows of a part's table were scored, and how."""
     status = table["status"]
     of = {name: int(pc.sum(pc.equal(status, name)).as_py() or 0) for name in _STATUSES}
     return Counts(

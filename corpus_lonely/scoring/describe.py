@@ -36,6 +36,8 @@ class Description:
     """Kinds of device that computed: `cpu`, `cuda`, `mps`."""
     counts: Counts
     """Over the parts that are good."""
+    purged: int
+    """Rows that `corpus-lonely purge` took out of the good parts."""
     rows: int | None
     """Posts of the whole input; None when the description is lost."""
     parts: int
@@ -197,6 +199,7 @@ def _description(
         versions=_versions(good),
         devices=sorted({facts.device for facts in good}),
         counts=counts,
+        purged=sum(facts.purged for facts in good),
         rows=told.get("rows"),
         parts=of,
         good=len(good),

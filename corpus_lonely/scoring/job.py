@@ -192,6 +192,7 @@ class _Job:
             threads=self.settings.cluster.threads,
             carried=self.todo.posts.carried,
             parts=self.todo.parts,
+            author_key=self.todo.posts.author_key,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:
@@ -204,6 +205,8 @@ class _Job:
             "run": run.to_dict(),
             "versions": versions(),
         }
+        if purged := self.output.purged if not self.todo.stale else 0:
+            content["purged"] = purged
         aside = {part_name(index): reason for index, reason in self.aside.reasons().items()}
         return {**content, "set_aside": aside} if aside else content
 

@@ -166,7 +166,9 @@ class Output:
             if isinstance(part, Path) and not is_whole(part.read_bytes()):
                 return None
             facts, rows = tables.footer_and_rows(part)
-            if facts.get("fingerprint") != run.fingerprint(shard) or rows != shard.rows:
+            if facts.get("fingerprint") != run.fingerprint(shard):
+                return None
+            if rows + facts.get("purged", 0) != shard.rows:
                 return None
             return Counts(**facts["counts"])
         except (InputError, KeyError, TypeError, ValueError, OSError):
@@ -174,8 +176,11 @@ class Output:
 
     def write(self, shard: Shard, table: pa.Table) -> None:
         """Writes a shard's part, whole or not at all; OutputError or StorageError when it cannot be."""
-        part = self.folder / shard.part
-        content = tables.sealed_bytes(table)
+        self.put(shard.part, tables.sealed_bytes(table))
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes a part of that name, or puts it in the place of the one that is there."""
+        part = self.folder / name
         if isinstance(part, RemotePath):
             part.write_bytes(content)
             return
@@ -218,6 +223,14 @@ class Output:
                 return described
             time.sleep(_BETWEEN_LOOKS_S)
         return None
+
+    @property
+    def purged(self) -> int:
+        """How many rows `corpus-lonely purge` has taken out, as the description tells."""
+        try:
+            return int(read_json(self.description).get("purged", 0))
+        except (InputError, AttributeError, TypeError, ValueError):
+            return 0
 
     def describe(self, content: dict[str, Any], counts: Counts | None = None) -> None:
         """Writes the description of the run; with `counts` once all is done.

@@ -91,7 +91,7 @@ def plan_run(
 
     Raises OutputError when that is another run; ScoringError when nothing was set aside to be retried.
     """
-    run, stale = _settle(settings, model, posts, begun)
+    run, stale = _settle(settings, model, posts, begun, output)
     aside = {} if stale else Aside(output).reasons()
     if settings.retry_failed and not aside:
         raise ScoringError(
@@ -113,7 +113,7 @@ def plan_run(
 
 
 def _settle(
-    settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None
+    settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None, output: Output
 ) -> tuple[Run, bool]:
     """What this run is, and whether nothing in the folder is of it.
 
@@ -127,13 +127,23 @@ def _settle(
         return wanted, False
     if settings.overwrite:
         return _wanted(settings, model, posts, None), True
+    purged = f" ({output.purged:,} of its posts were purged since)" if output.purged else ""
     raise OutputError(
-        f"was begun with {'; '.join(differences)}",
+        f"was begun with {'; '.join(differences)}{purged}",
         where=settings.out,
-        hint="Give all processes the same settings, or choose another --out"
-        if settings.member
-        else "Choose another --out, or give --overwrite to start anew",
+        hint=_hint(settings, purged),
     )
+
+
+def _hint(settings: ScoreSettings, purged: str) -> str:
+    if settings.member:
+        return "Give all processes the same settings, or choose another --out"
+    if purged:
+        return (
+            "If the posts were purged as well, there is nothing to do: these scores are what is left. "
+            "Score posts that came later into another --out, or give --overwrite to start anew"
+        )
+    return "Choose another --out, or give --overwrite to start anew"
 
 
 def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None) -> Run:

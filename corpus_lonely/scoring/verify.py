@@ -92,7 +92,10 @@ def verify_scores(
     sample = _sample(inspection, posts, settings)
     progress.start("Scoring a sample", sum(len(rows) for _, rows in sample), "posts")
     run = inspection.description.run
-    texts = [text for shard, rows in sample for text in _texts(shard, rows, run.text_column)]
+    if inspection.description.purged:
+        texts = _texts_by_id(folder, sample, posts, run)
+    else:
+        texts = [text for shard, rows in sample for text in _texts(shard, rows, run.text_column)]
     stored = pa.concat_tables(_stored(folder, shard, rows) for shard, rows in sample)
     anew, device, precision = _anew(texts, model, run, settings, progress)
     progress.finish()
@@ -122,7 +125,8 @@ def _posts(inspection: Inspection, settings: VerifySettings) -> Posts:
         raise InputError("nobody knows where the posts are", hint="Name them with --input")
     keep = [name for name in run.carried if name not in PASSED_THROUGH]
     posts = find_posts(source, run.text_column, keep)
-    if posts.sha256 != run.input:
+    # purged posts are in other places than those that were scored: they are found by their ids
+    if posts.sha256 != run.input and not inspection.description.purged:
         raise InputError(
             "does not hold the posts that the scores were made from",
             where=source,
@@ -136,9 +140,13 @@ def _sample(
 ) -> list[tuple[Shard, list[int]]]:
     """Shards of the input whose parts are good, and in each the rows to score again, in order."""
     good = {shard.index for shard in inspection.shards}
-    shards = [
-        s for s in cut_shards(posts, inspection.description.run.shard_rows) if s.index in good
-    ]
+    if inspection.description.purged:
+        facts = [part.facts for part in inspection.parts if part.facts and not part.problem]
+        # as many rows as are left, at their places in the part
+        shards = [replace(one.shard, start=0, stop=one.counts.rows) for one in facts]
+    else:
+        cut = cut_shards(posts, inspection.description.run.shard_rows)
+        shards = [shard for shard in cut if shard.index in good]
     ends = [0, *accumulate(shard.rows for shard in shards)]
     if not ends[-1]:
         raise ScoringError("there is no good part to verify", where=inspection.description.folder)
@@ -166,6 +174,39 @@ def _texts(shard: Shard, rows: Sequence[int], text_column: str) -> list[str | No
     first, last = shard.start + rows[0], shard.start + rows[-1]
     table = read_rows(replace(shard, start=first, stop=last + 1), [text_column])
     return read_texts(table.column(text_column).take([row - rows[0] for row in rows]))
+
+
+def _texts_by_id(
+    folder: Place, sample: Sequence[tuple[Shard, list[int]]], posts: Posts, run: Run
+) -> list[str | None]:
+    """The same where posts were purged: whole columns of the files that the sample is from are read."""
+    if "post_id" not in run.carried:
+        raise InputError(
+            "were purged, and have no column 'post_id' to find the rest by", where=folder
+        )
+    ids = [
+        name
+        for shard, rows in sample
+        for name in _stored(folder, shard, rows).column("post_id").to_pylist()
+    ]
+    wanted, files = pa.array(ids), {shard.file.name for shard, _ in sample}
+    found: dict[str, str | None] = {}
+    for file in posts.files:
+        if file.name not in files:
+            continue
+        with open_binary(file.url) as opened:
+            batches = pq.ParquetFile(opened).iter_batches(columns=["post_id", run.text_column])
+            for batch in batches:
+                hits = batch.filter(pc.is_in(batch.column("post_id"), value_set=wanted))
+                texts = read_texts(pa.chunked_array([hits.column(run.text_column)]))
+                found.update(zip(hits.column("post_id").to_pylist(), texts, strict=True))
+    if missing := sum(name not in found for name in ids):
+        raise InputError(
+            f"{missing:,} of the posts drawn are not in the input any more",
+            where=folder,
+            hint="Purge the scores with the same list as the posts, or name the posts with --input",
+        )
+    return [found[name] for name in ids]
 
 
 def _stored(folder: Place, shard: Shard, rows: Sequence[int]) -> pa.Table:

@@ -49,6 +49,8 @@ class Task:
     carried: pa.Schema
     parts: int
     """How many shards there are in all."""
+    author_key: str | None = None
+    """What the authors of the posts were hashed with, if their files tell."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,9 @@ def _facts(
     shard: Shard, task: Task, scores: "Scores", counts: Counts, device: str
 ) -> dict[str, Any]:
     """What the footer of a part tells: nothing that differs between two equal runs."""
+    key = {"author_key": task.author_key} if task.author_key else {}
     return {
+        **key,
         "kind": "scores",
         "fingerprint": task.run.fingerprint(shard),
         "run": task.run.to_dict(),

@@ -13,7 +13,7 @@ import polars as pl
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.files import read_json
 from corpus_lonely.storage import Place, RemotePath, about_place, remote_files
-from corpus_lonely.tables import footer
+from corpus_lonely.tables import author_key_of, footer
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
 Source = str | PathLike[str]
@@ -34,7 +34,8 @@ def scan_scores(path: Source) -> pl.LazyFrame:
     `lonely` is P(lonely); a category's columns are P(label | lonely): see schemas/scores.json.
     `.scores` on the frame asks what is asked often: `by_month()`, `by_week()`, `period(cut)`,
     `distribution("context")`.
-    Raises InputError when nothing is there, when it holds no scores, or scores of different models.
+    Raises InputError when nothing is there, when it holds no scores, scores of different models, or
+    authors hashed with several keys.
 
         import corpus_lonely
         import polars as pl
@@ -55,7 +56,7 @@ def scan_posts(path: Source) -> pl.LazyFrame:
     """A lazy frame of the posts at `path`, as `corpus-lonely ingest` writes them.
 
     path: as for `scan_scores`. Columns and units: see schemas/posts.json.
-    Raises InputError when nothing is there, or when it holds no posts.
+    Raises InputError when nothing is there, when it holds no posts, or authors hashed with several keys.
 
         import corpus_lonely
 
@@ -64,6 +65,9 @@ def scan_posts(path: Source) -> pl.LazyFrame:
     """
     frame = _scan(path)
     _check(frame, path, _POSTS_NEED, "posts", "ingest")
+    files = files_of(path)
+    with ThreadPoolExecutor(READERS) as readers:
+        _check_one_key(path, files, list(readers.map(footer, files)))
     return frame
 
 
@@ -93,7 +97,8 @@ def score_facts(path: Source) -> dict[str, Any]:
 def _check_one_run(path: Source) -> None:
     files = files_of(path)
     with ThreadPoolExecutor(READERS) as readers:
-        deciding = list(readers.map(lambda file: _deciding(footer(file)), files))
+        facts = list(readers.map(footer, files))
+    deciding = list(map(_deciding, facts))
     for file, found in zip(files, deciding, strict=True):
         names = [name for name in found if found[name] != deciding[0][name]]
         if names:
@@ -102,6 +107,22 @@ def _check_one_run(path: Source) -> None:
                 f"{', '.join(names)}",
                 where=os.fspath(path),
                 hint="Study the scores of one model and one setting at a time",
+            )
+    _check_one_key(path, files, facts)
+
+
+def _check_one_key(path: Source, files: Sequence[Place], facts: Sequence[dict[str, Any]]) -> None:
+    """InputError where two files tell other keys: a person would be one author in each."""
+    told = [
+        (file, key) for file, one in zip(files, facts, strict=True) if (key := author_key_of(one))
+    ]
+    for file, key in told:
+        if key != told[0][1]:
+            raise InputError(
+                f"holds authors hashed with several keys: {told[0][0]} with {told[0][1]}, {file} with "
+                f"{key}, so that one person would count as two",
+                where=os.fspath(path),
+                hint="Ingest all with one --author-key, or study them apart",
             )
 
 

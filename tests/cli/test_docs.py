@@ -122,6 +122,8 @@ def test_the_readme_shows_the_commands_in_order() -> None:
         "study",
         "sample",
         "describe",
+        "describe",
+        "purge",
     ]
 
 

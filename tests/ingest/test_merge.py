@@ -206,7 +206,7 @@ def test_runs_that_do_not_overlap_are_not_held_together() -> None:
 
         none = np.zeros(0, dtype=bool)
         return merge._Group(
-            Source(Path("x"), 0), 0, slice(0), time(begin), time(end), 5, none, none, none
+            Source(Path("x"), 0), 0, slice(0), time(begin), time(end), 5, none, none, none, none
         )
 
     assert merge._most_at_once([group(0, 9), group(10, 19), group(20, 29)]) == 5

@@ -591,3 +591,18 @@ def test_the_report_as_json_adds_up(tmp_path: Path) -> None:
     totals = content["totals"]
     assert totals["read"] == totals["kept"] + sum(totals["dropped"].values())
     assert [file["read"] for file in content["files"]] == [file.read for file in report.files]
+
+
+def test_a_deletion_told_beside_the_text_takes_older_copies_away(tmp_path: Path) -> None:
+    """However it is known: by the text, or by what the dump's maker noted."""
+    out, text = tmp_path / "posts", [submission("a"), submission("b"), submission("c")]
+    later = [
+        submission("a", selftext="[deleted]", retrieved_on=MARCH + 99),
+        submission("b", _meta={"was_deleted_later": True}, retrieved_on=MARCH + 99),
+        submission("d", _meta={"was_deleted_later": True}),
+    ]
+    ingest_dumps([write_dump(tmp_path / "0.gz", text)], out)
+    report = ingest_dumps([write_dump(tmp_path / "1.gz", later)], out)
+    assert report.files[0].dropped == {"deleted": 3}
+    assert posts(out)["post_id"].to_list() == ["t3_c"]
+    check_coverage(out)

@@ -1,0 +1,146 @@
+"""The commands `corpus-lonely ingest table` and `ingest convokit`: posts that are no dump."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from corpus_lonely.cli.options import common
+from corpus_lonely.cli.progress import TerminalProgress
+from corpus_lonely.cli.rows import (
+    end_options,
+    files_option,
+    out_option,
+    processes_option,
+    quarantine_option,
+    row_options,
+    row_settings,
+    subreddit_option,
+)
+
+if TYPE_CHECKING:
+    from corpus_lonely.ingest.report import IngestReport
+
+
+@click.command(
+    epilog="""\b
+A spreadsheet of posts, its times in Berlin's:
+  corpus-lonely ingest table posts.csv --map text=body,created_at=ts,post_id=id \\
+      --fill subreddit=lonely --timezone Europe/Berlin --out posts/"""
+)
+@files_option
+@click.option(
+    "--map",
+    "names",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which of their columns is which of ours, as text=body,created_at=ts; meta.score reaches into "
+    "JSON. Columns of the same name as ours are taken without.",
+)
+@click.option(
+    "--fill",
+    multiple=True,
+    metavar="OURS=VALUE",
+    help="A value for all rows, as subreddit=lonely or kind=comment.",
+)
+@click.option("--timezone", metavar="ZONE", help="Of times that tell none: UTC, Europe/Berlin, ...")
+@click.option(
+    "--time-unit",
+    type=click.Choice(["s", "ms", "us", "ns"]),
+    default="s",
+    help="What numbers count, from 1970 on, UTC.",
+)
+@click.option(
+    "--time-format", metavar="FORMAT", help="Of times as text, if not ISO 8601: '%d.%m.%Y'."
+)
+@click.option(
+    "--delimiter", metavar="CHARACTER", help="Between the fields of CSV.  [default: , or a tab]"
+)
+@out_option
+@subreddit_option
+@row_options
+@quarantine_option
+@processes_option
+@end_options("these files")
+@common
+def table(
+    files: tuple[Path, ...],
+    names: tuple[str, ...],
+    fill: tuple[str, ...],
+    timezone: str | None,
+    time_unit: str,
+    time_format: str | None,
+    delimiter: str | None,
+    out: Path,
+    subreddits: tuple[str, ...],
+    processes: int | None,
+    report: Path | None,
+    **rows: Any,
+) -> None:
+    """Read any table of posts into Parquet: CSV, JSON lines or Parquet.
+
+    The same rows come out as from dumps, by the same rules: text normalised, authors hashed, every row
+    counted, copies by id left out, partitioned by month. Needed are times (created_at), a subreddit or
+    the like, and text or title. Times are turned into UTC; one that does not tell its zone is refused
+    unless --timezone does. A post without post_id gets one made from its time and text. What answers
+    another post (parent_id, link_id) is a comment, unless a column kind tells.
+    """
+    from corpus_lonely.ingest.tables.columns import Columns, assignments
+    from corpus_lonely.ingest.tables.run import ingest_tables
+    from corpus_lonely.ingest.tables.times import TimeReader
+
+    columns = Columns(assignments(names, "--map"), assignments(fill, "--fill"))
+    times = TimeReader(timezone, time_unit, time_format)
+    settings = row_settings(rows, subreddits=frozenset(subreddits))
+    with TerminalProgress() as progress:
+        done = ingest_tables(
+            files, out, columns, times, settings, progress,
+            delimiter=delimiter, processes=processes,
+        )  # fmt: skip
+    _end(done, out, report)
+
+
+@click.command(
+    epilog="""\b
+A subreddit as ConvoKit has it, unpacked:
+  corpus-lonely ingest convokit subreddit-lonely/ --out posts/"""
+)
+@click.argument(
+    "corpora", nargs=-1, required=True, metavar="CORPUS...", type=click.Path(path_type=Path)
+)
+@out_option
+@subreddit_option
+@row_options
+@quarantine_option
+@processes_option
+@end_options("these corpora")
+@common
+def convokit(
+    corpora: tuple[Path, ...],
+    out: Path,
+    subreddits: tuple[str, ...],
+    processes: int | None,
+    report: Path | None,
+    **rows: Any,
+) -> None:
+    """Read ConvoKit's subreddit corpora into Parquet.
+
+    A corpus is a folder with utterances.jsonl and conversations.json, which has the titles. The same rows
+    come out as from dumps, by the same rules; a conversation's first utterance is a submission, the
+    others are comments.
+    """
+    from corpus_lonely.ingest.tables.run import ingest_convokit
+
+    settings = row_settings(rows, subreddits=frozenset(subreddits))
+    with TerminalProgress() as progress:
+        done = ingest_convokit(corpora, out, settings, progress, processes=processes)
+    _end(done, out, report)
+
+
+def _end(done: "IngestReport", out: Path, report: Path | None) -> None:
+    from corpus_lonely.cli.ingest import tell
+    from corpus_lonely.files import write_json
+
+    if report:
+        write_json(report, done.as_json())
+    tell(done, out)

@@ -1,0 +1,118 @@
+"""The command `corpus-lonely purge`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from corpus_lonely.cli.kinds import kind_of
+from corpus_lonely.cli.options import FILE, PLACE, common
+from corpus_lonely.cli.progress import TerminalProgress
+from corpus_lonely.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from corpus_lonely.ingest.purge import PostsPurge
+    from corpus_lonely.scoring.purge import ScoresPurge
+    from corpus_lonely.storage import Place
+
+
+@click.command(
+    epilog="\b\nPosts that their authors deleted, out of the posts and of their scores:\n"
+    "  corpus-lonely purge --ids deleted.txt posts/ scores/"
+)
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=PLACE)
+@click.option(
+    "--ids", type=FILE, help="A file of ids, one a line: t3_... or t1_...; # for comments."
+)
+@click.option(
+    "--prefix",
+    type=click.Choice(["t3", "t1"]),
+    help="Put before ids that have none: t3 for submissions, t1 for comments. Else they are refused.",
+)
+@click.option(
+    "--authors", type=FILE, help="A file of authors' names, one a line: all of their posts go."
+)
+@click.option(
+    "--author-key",
+    type=FILE,
+    show_default="POSTS.about/author.key",
+    help="The key that authors were hashed with.",
+)
+@common
+def purge(
+    folders: tuple["Place", ...],
+    ids: Path | None,
+    prefix: str | None,
+    authors: Path | None,
+    author_key: Path | None,
+) -> None:
+    """Take posts out of folders of posts and scores for good.
+
+    Posts remember what was purged, so that no later `ingest` brings it back, --overwrite included. Scores
+    stay whole and verifiable; name them beside their posts. Interrupted, the same command goes on; run
+    again, it changes nothing. The dumps themselves, reports, copies that you made elsewhere, and models
+    that were trained on the posts are not touched.
+    """
+    from corpus_lonely.deletions import read_authors, read_ids
+
+    if not ids and not authors:
+        raise click.UsageError("name what to purge with --ids, --authors or both")
+    kinds = [kind_of(folder) for folder in folders]
+    for folder, kind in zip(folders, kinds, strict=True):
+        if kind not in ("posts", "scores"):
+            raise InputError("is no folder of posts or scores", where=folder)
+    wanted = read_ids(ids, prefix) if ids else []
+    names = read_authors(authors) if authors else []
+    hashes = _hashes_of_scores(names, author_key) if "posts" not in kinds else set()
+    bad = False
+    for folder, kind in sorted(zip(folders, kinds, strict=True), key=lambda pair: pair[1]):
+        with TerminalProgress() as progress:
+            if kind == "posts" and isinstance(folder, Path):
+                from corpus_lonely.ingest.purge import purge_posts
+
+                done = purge_posts(folder, wanted, names, author_key, progress)
+                hashes |= set(done.authors)
+                _tell_posts(folder, done)
+            else:
+                from corpus_lonely.scoring.purge import purge_scores
+
+                purged = purge_scores(folder, wanted, hashes, progress)
+                _tell_scores(folder, purged)
+                bad |= bool(purged.bad)
+    if bad:
+        raise click.exceptions.Exit(1)
+    click.echo(f"Next: corpus-lonely describe {folders[-1]}")
+
+
+def _hashes_of_scores(names: list[str], author_key: Path | None) -> set[str]:
+    """What the names are in scores whose posts are not among the folders."""
+    from corpus_lonely.ingest.authors import read_key
+
+    if not names:
+        return set()
+    if author_key is None:
+        raise click.UsageError("--authors needs the folder of posts, or its key with --author-key")
+    return set(map(read_key(author_key).hash, names))
+
+
+def _tell_posts(folder: "Place", done: "PostsPurge") -> None:
+    click.echo(
+        f"{folder}: {done.removed:,} posts taken out of {done.months:,} months; "
+        f"{done.remembered:,} ids and authors are remembered, so that no dump brings them back"
+    )
+
+
+def _tell_scores(folder: "Place", done: "ScoresPurge") -> None:
+    click.echo(f"{folder}: {done.removed:,} rows taken out of {done.parts:,} parts")
+    for name, reason in done.bad.items():
+        told = OutputError(
+            f"{name} {reason}: nothing was taken out of it",
+            where=folder,
+            hint="Remove it, purge the posts, and score those that are left into another folder",
+        )
+        click.echo(f"Error: {told}", err=True)
+    if not done.complete and not done.bad:
+        click.echo(
+            f"{folder} is not finished, and `score` cannot go on with posts that have changed: score "
+            "those that are left into another folder, or with --overwrite"
+        )

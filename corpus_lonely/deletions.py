@@ -1,0 +1,60 @@
+"""Lists of what is to be deleted: ids of posts and names of authors, one a line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus_lonely.errors import InputError
+
+PREFIXES = ("t3", "t1")
+"""Of submissions and of comments."""
+_ID = re.compile(r"t[13]_\S{1,200}")
+_BARE = re.compile(r"(?!t\d_)\S{1,200}")
+_NAME = re.compile(r"[^\s/]{1,200}")
+
+
+def read_ids(path: Path, prefix: str | None = None) -> list[str]:
+    """The ids in a file, each once: `t3_abc` of a submission, `t1_abc` of a comment.
+
+    prefix: `t3` or `t1`, put before an id that has none; without it such an id is refused, for a
+        submission and a comment may have the same.
+    Blank lines and what follows a `#` count for nothing. Raises InputError that names the line.
+    """
+    ids: dict[str, None] = {}
+    for number, entry in _entries(path):
+        if prefix and _BARE.fullmatch(entry):
+            entry = f"{prefix}_{entry}"  # noqa: PLW2901  (the same id, told in full)
+        if not _ID.fullmatch(entry):
+            bare = bool(_BARE.fullmatch(entry))
+            raise InputError(
+                f"line {number:,} is no id of a post: it must begin with t3_ (a submission) or t1_ "
+                "(a comment) and hold no white space",
+                where=path,
+                hint="Say which they are with --prefix t3 or --prefix t1" if bare else None,
+            )
+        ids[entry] = None
+    return list(ids)
+
+
+def read_authors(path: Path) -> list[str]:
+    """The names in a file, each once, without u/; InputError that names the line."""
+    names: dict[str, None] = {}
+    for number, entry in _entries(path):
+        name = entry.removeprefix("/").removeprefix("u/")
+        if not _NAME.fullmatch(name):
+            raise InputError(f"line {number:,} is no name of an author", where=path)
+        names[name] = None
+    return list(names)
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and content of each line that holds something."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if entry := line.split("#", 1)[0].strip():
+                    yield number, entry
+    except FileNotFoundError:
+        raise InputError("does not exist", where=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"is not readable as text ({error})", where=path) from error

@@ -1,0 +1,152 @@
+"""Which column of a table is which of ours, and a row of it as a dump would have it."""
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.ingest.tables.times import TimeReader
+
+FIELDS = {
+    "post_id": "id",
+    "kind": "",
+    "subreddit": "subreddit",
+    "author": "author",
+    "created_at": "created_utc",
+    "text": "",
+    "title": "title",
+    "score": "score",
+    "num_comments": "num_comments",
+    "over_18": "over_18",
+    "link_id": "link_id",
+    "parent_id": "parent_id",
+    "edited_at": "edited",
+    "removed": "removed_by_category",
+    "crosspost": "crosspost_parent",
+    "retrieved_at": "retrieved_on",
+    "permalink": "permalink",
+}
+"""Columns of posts, and what a dump calls them; empty where that depends on the kind."""
+_TIMES = ("created_at", "edited_at", "retrieved_at")
+_KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
+_YES, _NO = frozenset({"true", "t", "yes", "1"}), frozenset({"false", "f", "no", "0"})
+_ID_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The choices of one table."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Ours to the table's, with dots for what lies deeper in JSON; others of the same name as ours are taken, too."""
+    fill: Mapping[str, str] = field(default_factory=dict)
+    """Ours to a value for all rows."""
+
+    def __post_init__(self) -> None:
+        for option, given in (("--map", self.names), ("--fill", self.fill)):
+            if unknown := [name for name in given if name not in FIELDS]:
+                raise SettingsError(
+                    f"{option} must name columns of posts ({', '.join(FIELDS)}), got {unknown[0]!r}"
+                )
+        if both := self.names.keys() & self.fill.keys():
+            raise SettingsError(f"give {min(both)!r} with --map or with --fill, not with both")
+
+    def found_in(self, there: Collection[str], where: Path) -> dict[str, str]:
+        """Ours to the table's, of those that it has; InputError when one is not there that must be.
+
+        there: its columns; of a deeper one only the first name is looked for.
+        """
+        told = ", ".join(sorted(there)[:20])
+        for ours, theirs in self.names.items():
+            if theirs not in there and theirs.split(".", 1)[0] not in there:
+                raise InputError(
+                    f"has no column {theirs!r} for {ours}; its columns are {told}", where=where
+                )
+        found = {name: name for name in FIELDS if name in there and name not in self.fill}
+        found |= self.names
+        known = found.keys() | self.fill.keys()
+        for needed in ({"created_at"}, {"subreddit"}, {"text", "title"}):
+            if not needed & known:
+                name = " or ".join(sorted(needed))
+                raise InputError(
+                    f"has no column {name!r}; its columns are {told}",
+                    where=where,
+                    hint=f"Say which it is with --map {name.split()[0]}=COLUMN"
+                    + (", or --fill subreddit=NAME" if name == "subreddit" else ""),
+                )
+        return found
+
+
+def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
+    """A row, by our names, as a line of a dump; raises NoZoneError."""
+    told = {name: value for name, value in values.items() if not _is_missing(value)}
+    for name in _TIMES:
+        if name in told:
+            told[name] = read_time(told[name])
+    if "over_18" in told:
+        told["over_18"] = _truth(told["over_18"])
+    name = str(told.pop("post_id", "")) or _content_id(told)
+    prefix, bare = _kind(told, name), name.removeprefix("t1_").removeprefix("t3_")
+    told.pop("kind", None)
+    text = _text(told.pop("text", None))
+    post: dict[str, Any] = {FIELDS[ours]: value for ours, value in told.items()}
+    post |= {"id": bare, "name": f"{prefix}_{bare}"}
+    for ours in ("subreddit", "author", "title", "link_id", "parent_id", "permalink"):
+        if ours in post:
+            post[ours] = _text(post[ours])
+    if prefix == "t1":
+        post.pop("title", None)
+        return post | {"body": text or ""}
+    return post | {"title": post.get("title") or "", "selftext": text or ""}
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) or value is None else str(value)
+
+
+def _kind(told: Mapping[str, Any], name: str) -> str:
+    """What the table says, else the id, else whether the post answers another."""
+    said = _KINDS.get(str(told.get("kind", "")).strip().lower())
+    if said:
+        return said
+    if name.startswith(("t1_", "t3_")):
+        return name[:2]
+    return "t1" if told.get("parent_id") or told.get("link_id") else "t3"
+
+
+def _content_id(told: Mapping[str, Any]) -> str:
+    """For a post without id: the same content at the same time has the same.
+
+    The author has no part in it: whoever guesses a name could test it against such an id.
+    """
+    parts = [str(told.get(name)) for name in ("created_at", "subreddit", "title", "text")]
+    return (
+        "x" + hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:_ID_DIGITS]
+    )
+
+
+def _truth(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    plain = str(value).strip().lower().removesuffix(".0")
+    return True if plain in _YES else False if plain in _NO else None
+
+
+def assignments(given: Iterable[str], option: str) -> dict[str, str]:
+    """`text=body,created_at=ts` and the like as pairs; SettingsError for what is none."""
+    pairs: dict[str, str] = {}
+    for entry in (part.strip() for told in given for part in told.split(",")):
+        ours, equals, theirs = entry.partition("=")
+        if not (ours and equals and theirs) or ours in pairs:
+            raise SettingsError(f"{option} must be like text=body, each name once, got {entry!r}")
+        pairs[ours.strip()] = theirs.strip()
+    return pairs

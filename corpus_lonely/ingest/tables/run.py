@@ -1,0 +1,163 @@
+"""From tables to a posts folder: what `ingest table` and `ingest convokit` do, as functions."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from corpus_lonely.errors import InputError, OutputError, SettingsError
+from corpus_lonely.files import open_private, output_error
+from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.report import IngestReport
+from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.ingest.tables.columns import Columns, as_dumped
+from corpus_lonely.ingest.tables.convokit import read_corpus
+from corpus_lonely.ingest.tables.reading import read_table
+from corpus_lonely.ingest.tables.times import NoZoneError, TimeReader
+from corpus_lonely.progress import Progress, Silent
+
+_LOOKED_AT = 1_000
+"""Rows that show whether times and subreddits can be read at all, before the rest is."""
+_NO_ROW = b'"no row"\n'
+"""What stands for a line that is none: a string, so that it is counted as `bad_json`."""
+_Dumped = Iterator[tuple[int, dict[str, Any] | None]]
+
+
+def ingest_tables(
+    files: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    columns: Columns,
+    times: TimeReader | None = None,
+    settings: IngestSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    delimiter: str | None = None,
+    processes: int | None = 1,
+) -> IngestReport:
+    """Reads CSV, JSON lines or Parquet into `out` as dumps are read: same rows, same rules, same counts.
+
+    Each file is first written as lines of a dump into the about folder, readable by its owner alone, and
+    removed at the end. Bad rows are named with their lines in the file that was given (rows, of Parquet).
+
+    Raises InputError when a file is no table, has not the columns, or no time in it can be read; else what
+    `ingest_dumps` raises.
+    """
+    if delimiter is not None and len(delimiter) != 1:
+        raise SettingsError(f"--delimiter must be one character, got {delimiter!r}")
+    paths, reader = [Path(file) for file in files], times or TimeReader()
+    found = {path: _of_table(path, columns, reader, delimiter) for path in paths}
+    return _ingest(found, out, settings or IngestSettings(), progress or Silent(), processes)
+
+
+def ingest_convokit(
+    corpora: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    settings: IngestSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    processes: int | None = 1,
+) -> IngestReport:
+    """The same for ConvoKit's subreddit corpora: folders with `utterances.jsonl`."""
+    found = {path: _checked(path, read_corpus(path)) for path in map(Path, corpora)}
+    return _ingest(found, out, settings or IngestSettings(), progress or Silent(), processes)
+
+
+def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | None) -> _Dumped:
+    rows = read_table(path, lambda there: columns.found_in(list(there), path), delimiter)
+
+    def dumped() -> _Dumped:
+        for line, row in rows:
+            try:
+                told = as_dumped({**row, **columns.fill}, times) if row is not None else None
+            except NoZoneError:
+                raise InputError(
+                    f"line {line:,} has a time that does not tell its zone",
+                    where=path,
+                    hint="Say which it is with --timezone UTC, or another",
+                ) from None
+            yield line, told
+
+    return _checked(path, dumped())
+
+
+def _checked(path: Path, posts: _Dumped) -> _Dumped:
+    """The same, once the first ones have shown that they can be used."""
+    first = list(islice(posts, _LOOKED_AT))
+    seen = [post for _, post in first if post is not None]
+    if not seen:
+        raise InputError("holds no row that can be used", where=path)
+    if not any(isinstance(post.get("created_utc"), int | float | str) for post in seen):
+        raise InputError(
+            f"no time can be read in its first {len(seen):,} rows, line {first[0][0]:,} among them",
+            where=path,
+            hint="--time-format tells how they are written, as '%d.%m.%Y %H:%M'; numbers count from 1970",
+        )
+    if not any(post.get("subreddit") for post in seen):
+        raise InputError(f"no subreddit is told in its first {len(seen):,} rows", where=path)
+    yield from first
+    yield from posts
+
+
+def _ingest(
+    found: dict[Path, _Dumped],
+    out: str | os.PathLike[str],
+    settings: IngestSettings,
+    progress: Progress,
+    processes: int | None,
+) -> IngestReport:
+    if not found:
+        raise SettingsError("name at least one file")
+    folder = PostsFolder(Path(os.path.abspath(out)))
+    folder.check()
+    with _drafts(folder.about / "tables", folder.out) as drafts:
+        progress.start("Reading tables", len(found), "files")
+        names: dict[Path, str] = {}
+        for number, (path, posts) in enumerate(found.items()):
+            draft = drafts / f"{number}.jsonl"
+            _write(draft, posts)
+            names[draft] = str(path)
+            progress.advance(1, path.name)
+        progress.finish()
+        return ingest_dumps(names, out, settings, progress, processes=processes, names=names)
+
+
+@contextmanager
+def _drafts(place: Path, out: Path) -> Iterator[Path]:
+    """A folder for its owner alone, empty at first and gone at the end."""
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (place / "lock").open("w")
+    except OSError as error:
+        raise output_error(error, place) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError("another run is writing into it just now", where=out) from None
+        try:
+            for left in place.glob("*.jsonl"):  # of a run that was killed
+                left.unlink()
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(draft: Path, posts: _Dumped) -> None:
+    """Each post on the line that it has in its own file, so that bad ones are named by it."""
+    written = 0
+    try:
+        with open_private(draft) as file:
+            for line, post in posts:
+                file.write(b"\n" * (line - written - 1))
+                file.write(
+                    _NO_ROW if post is None else json.dumps(post, default=str).encode() + b"\n"
+                )
+                written = line
+    except OSError as error:
+        raise output_error(error, draft) from error

@@ -1,0 +1,43 @@
+"""Posts and scores of two author keys are never joined by mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from corpus_lonely.errors import InputError
+from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.scoring.inputs import find_posts
+from corpus_lonely.study.scores import scan_posts, scan_scores
+from corpus_lonely.tables import PLAIN_NAMES, footer
+from tests.ingest.lines import comment, submission, write_dump
+from tests.scoring.test_job import run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    dump = write_dump(tmp_path / "d.gz", [submission(), comment()])
+    for name in ("a", "b"):
+        ingest_dumps([dump], tmp_path / "all" / name)
+    ingest_dumps([dump], tmp_path / "plain" / "c", IngestSettings(keep_authors=True))
+    return tmp_path
+
+
+def test_posts_of_two_keys_are_refused(home: Path) -> None:
+    for pattern in ("all/[ab]/*/*.parquet", "*/[bc]/month*/*.parquet"):
+        with pytest.raises(InputError, match=r"with another key .* one --author-key"):
+            find_posts(str(home / pattern))
+        with pytest.raises(InputError, match=r"hashed with several keys: .* one --author-key"):
+            scan_posts(str(home / pattern))
+    assert find_posts(str(home / "plain/c")).author_key == PLAIN_NAMES
+    assert scan_posts(home / "all" / "a").collect().height == 2
+
+
+def test_scores_remember_the_key_and_are_not_joined(home: Path, model: Path) -> None:
+    for name in ("a", "b"):
+        run(home / "all" / name, model, home / "scores" / name)
+        key = footer(home / "all" / name / "month=2020-03" / "part-0.parquet")["author_key"]
+        assert footer(home / "scores" / name / "part-000000.parquet")["author_key"] == key
+        scan_scores(home / "scores" / name)
+    with pytest.raises(InputError, match="hashed with several keys"):
+        scan_scores(str(home / "scores" / "*" / "*.parquet"))
