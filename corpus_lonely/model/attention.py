@@ -82,7 +82,7 @@ def _by_length(
     attended = []
     for posts, run in _runs(bounds_P.tolist()):
         query_PHTD, key_PHTD, value_PHTD = (
-            x_NHD[run].unflatten(0, (posts, -1)).transpose(1, 2)
+            x_NHD[run].view(posts, -1, *x_NHD.shape[1:]).transpose(1, 2)
             for x_NHD in (query_NHD, key_NHD, value_NHD)
         )
         out_PHTD = nn.functional.scaled_dot_product_attention(
