@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from corpus_lonely.cli.ensemble import ensemble
 from corpus_lonely.cli.evaluate import evaluate
 from corpus_lonely.cli.experiment import experiment
 from corpus_lonely.cli.ingest import ingest
+from corpus_lonely.cli.large_pages import ask_for_large_pages
 from corpus_lonely.cli.purge import purge
 from corpus_lonely.cli.sample import sample
 from corpus_lonely.cli.score import score
@@ -35,6 +37,12 @@ for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
 
 class _Main(click.Group):
     """Turns errors into one line and the right exit status, unless --debug."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Runs a command line: this process's own where no other is given."""
+        if args is None:
+            ask_for_large_pages(sys.argv[1:])
+        return super().main(args, *rest, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
