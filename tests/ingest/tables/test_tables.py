@@ -200,8 +200,13 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
         ),
         ("created_at,text,subreddit\nnever,a,x\n", Columns(), "no time can be read"),
         ("created_at,text,subreddit\n1583020800,a,\n", Columns(), "no subreddit is told"),
-        ("a,a\n1,2\n", Columns(), "two columns 'a'"),
+        ("a,a\n1,2\n", Columns(), "columns 1 and 2 have the same name"),
         ("", Columns(), "no row|empty"),
+        (
+            "27,My made-up post\n1,b\n",
+            Columns(),
+            "its columns are and others, which do not look like names",
+        ),
         ("a,b\n", Columns({"text": "c"}), "has no column 'c' for text; its columns are a, b"),
     ],
 )
