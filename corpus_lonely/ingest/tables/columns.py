@@ -84,12 +84,9 @@ class Columns:
 
 def _named(there: Collection[str]) -> str:
     """Names of columns for an error; what does not look like one may be a post, in a file without a head."""
-    plain = sorted(name for name in there if _PLAIN_NAME.fullmatch(name))[:20]
-    if len(plain) == len(there):
-        return ", ".join(plain)
-    return (
-        f"{', '.join([*plain, 'and others'])}, which do not look like names: is its head missing?"
-    )
+    if all(map(_PLAIN_NAME.fullmatch, there)):
+        return ", ".join(sorted(there)[:20])
+    return "not told, for they do not look like names: its first line must be a head"
 
 
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
