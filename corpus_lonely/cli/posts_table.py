@@ -9,6 +9,8 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
+from corpus_lonely.ingest.describe.gaps import months_between
+
 if TYPE_CHECKING:
     from corpus_lonely.ingest.describe.inspect import PostsDescription
 
@@ -97,10 +99,20 @@ def _ordered(rows: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
     return pl.concat([rows.head(_SUBREDDITS), rest.select(name, pl.all()).select(rows.columns)])
 
 
+def _runs(months: list[str]) -> Iterator[tuple[str, str]]:
+    """The first and the last of months that follow each other."""
+    begin = 0
+    for place in range(1, len(months) + 1):
+        if place == len(months) or months_between(months[place - 1], months[place])[2:]:
+            yield months[begin], months[place - 1]
+            begin = place
+
+
 def gap_lines(description: "PostsDescription") -> Iterator[str]:
     """A line for each gap, those of several subreddits at the same time together."""
-    for month in description.empty_months:
-        yield f"Gap: {month}: nothing at all was read: is a file missing?"
+    for first, last in _runs(description.empty_months):
+        span = first if first == last else f"{first} to {last}"
+        yield f"Gap: {span}: nothing at all was read: is a file missing?"
     shared = defaultdict(list)
     for gap in description.gaps:
         if gap.begin not in description.empty_months or gap.unit == "day":

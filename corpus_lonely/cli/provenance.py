@@ -37,6 +37,8 @@ def _rows(description: "Description") -> Iterator[tuple[str, str]]:
     yield "Labels", _labels(description)
     yield "Posts", f"{run.input}{_from(description.input)}, column {run.text_column!r}"
     yield "Carried along", ", ".join(run.carried) or "nothing"
+    if description.author_key:
+        yield "Author key", description.author_key
     yield "Settings", _settings(description)
     yield "Device", ", ".join(description.devices) or "unknown"
     yield "Versions", "; ".join(_versions(description)) or "unknown"

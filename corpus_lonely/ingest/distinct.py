@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-_ROWS_PER_PASS = 8_000_000
+_ROWS_PER_PASS = 4_000_000
 """Rows whose values are compared at a time; of more, several passes take a share of the values each."""
 
 

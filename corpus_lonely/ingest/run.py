@@ -14,7 +14,6 @@ from corpus_lonely.ingest.authors import AuthorKey, make_key, read_key
 from corpus_lonely.ingest.dump import Dump, open_dump
 from corpus_lonely.ingest.folder import PostsFolder, Record, check_same
 from corpus_lonely.ingest.pool import Blocks, block_pool
-from corpus_lonely.ingest.purged import check_key, read_purged
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
@@ -152,7 +151,13 @@ def _begin(
     told = key.fingerprint if key else None
     if record:
         check_same(record, recorded, told, folder.out)
-    check_key(read_purged(folder.purged), told, folder.out)
+    if folder.purged.exists():
+        from corpus_lonely.ingest.purged import (  # noqa: PLC0415  (Polars is not needed otherwise)
+            check_key,
+            read_purged,
+        )
+
+        check_key(read_purged(folder.purged), told, folder.out)
     return record or Record(recorded, told), key
 
 

@@ -43,6 +43,8 @@ class Facts:
     """The kind of device: `cpu`, `cuda`, `mps`."""
     purged: int = 0
     """Rows that `corpus-lonely purge` took out of the shard's."""
+    author_key: str | None = None
+    """What the authors of the posts were hashed with, if it is known."""
 
     @classmethod
     def from_footer(cls, content: dict[str, Any]) -> "Facts":
@@ -59,6 +61,7 @@ class Facts:
             versions=_shared(tuple(sorted(content["versions"].items()))),
             device=content["device"],
             purged=int(content.get("purged", 0)),
+            author_key=content.get("author_key"),
         )
 
 

@@ -34,6 +34,8 @@ class Description:
     """Of each package that decides the scores; more than one where a run went on after an update."""
     devices: list[str]
     """Kinds of device that computed: `cpu`, `cuda`, `mps`."""
+    author_key: str | None
+    """What the authors of the posts were hashed with, if it is known."""
     counts: Counts
     """Over the parts that are good."""
     purged: int
@@ -198,6 +200,7 @@ def _description(
         input=told.get("input"),
         versions=_versions(good),
         devices=sorted({facts.device for facts in good}),
+        author_key=good[0].author_key if good else None,
         counts=counts,
         purged=sum(facts.purged for facts in good),
         rows=told.get("rows"),

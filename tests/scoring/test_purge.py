@@ -20,6 +20,7 @@ from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.scoring.describe import inspect_scores
 from corpus_lonely.scoring.purge import purge_scores
 from corpus_lonely.scoring.verify import VerifySettings, verify_scores
+from corpus_lonely.storage import about_place, place
 from corpus_lonely.study.scores import is_unfinished, scan_scores
 from tests.ingest.lines import comment, submission, tree, write_dump
 from tests.scoring.test_job import contents, run
@@ -167,6 +168,19 @@ def test_stopped_before_every_write(home: Path, monkeypatch: pytest.MonkeyPatch)
         assert inspect_scores(home / "scores").description.bad == {}
         purge_scores(home / "scores", ids)
         assert tree(home) == expected
+
+
+def test_in_a_store(home: Path) -> None:
+    store = place(f"memory://purge-{home.name}/scores")
+    for part in (home / "scores").iterdir():
+        (store / part.name).write_bytes(part.read_bytes())
+    about = home / "scores.about" / "scores.json"
+    (about_place(store) / "scores.json").write_bytes(about.read_bytes())
+    (home / "ids").write_text("\n".join(frame(home)["post_id"].to_list()[:3]))
+    ran = CliRunner().invoke(main, ["purge", "--ids", str(home / "ids"), str(store)])
+    assert ran.exit_code == 0, ran.output
+    description = inspect_scores(store).description
+    assert (description.bad, description.complete, description.purged) == ({}, True, 3)
 
 
 def test_a_damaged_part_is_named_and_the_others_are_purged(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
 _YES, _NO = frozenset({"true", "t", "yes", "1"}), frozenset({"false", "f", "no", "0"})
 _ID_DIGITS = 20
+_PLAIN_NAME = re.compile(r"[^\W\d][\w.\-]{0,30}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Columns:
 
         there: its columns; of a deeper one only the first name is looked for.
         """
-        told = ", ".join(sorted(there)[:20])
+        told = _named(there)
         for ours, theirs in self.names.items():
             if theirs not in there and theirs.split(".", 1)[0] not in there:
                 raise InputError(
@@ -78,6 +80,13 @@ class Columns:
                     + (", or --fill subreddit=NAME" if name == "subreddit" else ""),
                 )
         return found
+
+
+def _named(there: Collection[str]) -> str:
+    """Names of columns for an error; what does not look like one may be a post, in a file without a head."""
+    if all(map(_PLAIN_NAME.fullmatch, there)):
+        return ", ".join(sorted(there)[:20])
+    return "not told, for they do not look like names: its first line must be a head"
 
 
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:

@@ -64,8 +64,9 @@ def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
     if not head:
         raise InputError("holds no row", where=path)
     if len(set(head)) < len(head):
-        twice = next(name for name in head if head.count(name) > 1)
-        raise InputError(f"has two columns {twice!r}", where=path)
+        places = [number for number, name in enumerate(head, start=1) if head.count(name) > 1]
+        told = f"columns {places[0]} and {places[1]} have the same name"
+        raise InputError(told, where=path, hint="Its first line must be a head of names")
     wanted = [(ours, head.index(theirs)) for ours, theirs in find(head).items()]
     begin = reader.line_num
     try:

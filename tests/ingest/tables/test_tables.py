@@ -200,8 +200,13 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
         ),
         ("created_at,text,subreddit\nnever,a,x\n", Columns(), "no time can be read"),
         ("created_at,text,subreddit\n1583020800,a,\n", Columns(), "no subreddit is told"),
-        ("a,a\n1,2\n", Columns(), "two columns 'a'"),
+        ("a,a\n1,2\n", Columns(), "columns 1 and 2 have the same name"),
         ("", Columns(), "no row|empty"),
+        (
+            "27,My made-up post\n1,b\n",
+            Columns(),
+            "its columns are not told, for they do not look like names",
+        ),
         ("a,b\n", Columns({"text": "c"}), "has no column 'c' for text; its columns are a, b"),
     ],
 )
@@ -210,8 +215,9 @@ def test_what_is_no_table_of_posts_is_refused(
 ) -> None:
     path = tmp_path / "p.csv"
     path.write_text(content)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=told) as caught:
         ingest_tables([path], tmp_path / "posts", columns)
+    assert "made-up" not in str(caught.value)
     assert not (tmp_path / "posts").exists()
     assert not (tmp_path / "posts.about" / "tables").exists()
 
