@@ -71,8 +71,10 @@ def dump(
     is 1. Interrupted, the same command goes on; a file that is in the folder already is skipped.
     """
     from corpus_lonely.files import write_json
+    from corpus_lonely.ingest.pool import spare_pandas
     from corpus_lonely.ingest.run import ingest_dumps
 
+    spare_pandas()
     settings = row_settings(
         rows,
         subreddits=frozenset(subreddits),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.lines import STAGED
+from corpus_lonely.ingest.normalize import STAGED
 from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]

@@ -40,7 +40,7 @@ def dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dump:
 
 
 def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list[int]]:
-    with block_pool(IngestSettings(keep_authors=True), None, 1) as blocks:
+    with block_pool(IngestSettings(keep_authors=True), None, 0) as blocks:
         counting = Counting(blocks, stop_at)
         return stage(dump, folder, counting, lambda *_: None), counting.begun
 
@@ -74,7 +74,7 @@ def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
     whole, begun = staged(dump, tmp_path / "whole")
     asked = iter([False, False, True])
     with (
-        block_pool(IngestSettings(keep_authors=True), None, 1) as blocks,
+        block_pool(IngestSettings(keep_authors=True), None, 0) as blocks,
         pytest.raises(CancelledError),
     ):
         stage(dump, tmp_path / "parts", blocks, lambda *_: None, lambda: next(asked))
