@@ -201,7 +201,7 @@ class _Reading:
         self._progress.start("Reading dumps", sum(dump.size for dump in dumps) / _MB, "MB")
         with block_pool(self._settings, self._key, processes) as blocks:
             # meanwhile, for this process has little to do until the others have begun
-            threading.Thread(target=import_module, args=(_MERGING,), daemon=True).start()
+            threading.Thread(target=import_module, args=(_MERGING,)).start()
             if readers == 1:
                 staged = [self._one(dump, blocks) for dump in dumps]
             else:

@@ -112,6 +112,9 @@ def test_a_process_that_is_killed_is_told(dump: Dump, tmp_path: Path) -> None:
             return super().submit(task, data)
 
     with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
-        blocks.submit(BlockTask(tmp_path / "first.parquet", 0, Position(), 0), b"{}\n").result()
+        # two at once, so that both processes are there: one that begins while another ends may be missed
+        first = [BlockTask(tmp_path / f"{n}.parquet", 0, Position(), 0) for n in range(2)]
+        for done in [blocks.submit(task, b"{}\n") for task in first]:
+            done.result()
         with pytest.raises(OutputError, match="ended from outside"):
             stage(dump, tmp_path / "killed", Killing(blocks), lambda *_: None)
