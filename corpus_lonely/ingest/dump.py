@@ -87,7 +87,7 @@ class Block:
         return [self.data[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
-def line_bounds(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def line_bounds(data: bytes | memoryview) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where each line begins and ends, its newline not included."""
     newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     begins = np.concatenate(([0], newlines + 1))

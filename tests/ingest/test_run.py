@@ -205,6 +205,8 @@ def test_the_same_content_twice_in_one_run_is_read_once(tmp_path: Path) -> None:
         ({"keep_authors": True}, "--keep-authors off, now on"),
         ({"keep_permalinks": True}, "--keep-permalinks"),
         ({"bots": frozenset({"x"})}, "--bots"),
+        ({"hash_ids": True}, "--hash-ids off, now on"),
+        ({"columns": frozenset({"flair"})}, "--columns none, now flair"),
     ],
 )
 def test_other_settings_are_refused_and_change_nothing(
@@ -218,6 +220,58 @@ def test_other_settings_are_refused_and_change_nothing(
     with pytest.raises(OutputError, match=told):
         ingest_dumps([other], out, IngestSettings(**change))
     assert tree(tmp_path) == before
+
+
+def test_hashed_ids_join_and_lead_nowhere(tmp_path: Path) -> None:
+    """Over two files and runs, with a copy and a deletion: as with plain ids, and no id is anywhere."""
+    names = {"post": "q7submission", "answer": "q7answer", "other": "q7other"}
+    post = submission(names["post"], crosspost_parent="t3_q7source")
+    answers = [
+        comment(names["answer"], link_id="t3_q7submission", parent_id="t3_q7submission"),
+        comment(names["other"], link_id="t3_q7submission", parent_id="t1_q7answer"),
+        comment("q7gone", body="[deleted]"),
+    ]
+    fresher = comment(names["answer"], body="once more", retrieved_on=MARCH + DAY)
+    one, two = (
+        write_dump(tmp_path / n, lines) for n, lines in (("a", [post, *answers]), ("b", [fresher]))
+    )
+    out, settings = tmp_path / "posts", IngestSettings(hash_ids=True)
+    ingest_dumps([one], out, settings)
+    assert ingest_dumps([two], out, settings).posts == 3
+    key = read_key(tmp_path / "posts.about" / "author.key")
+    table = posts(out)
+    told = {
+        "t3_q7submission": key.hash_id("t3_q7submission"),
+        "t1_q7answer": key.hash_id("t1_q7answer"),
+        "t1_q7other": key.hash_id("t1_q7other"),
+    }
+    assert set(table["post_id"]) == set(told.values())
+    assert table.filter(pl.col("kind") == "submission")["crosspost"].item() == key.hash_id(
+        "t3_q7source"
+    )
+    other = table.filter(post_id=told["t1_q7other"])
+    assert other["link_id"].item() == told["t3_q7submission"]
+    assert other["parent_id"].item() == told["t1_q7answer"]
+    assert other.join(table, left_on="parent_id", right_on="post_id").height == 1
+    traces = pl.concat(map(pl.read_parquet, (tmp_path / "posts.about" / "gone").iterdir()))
+    assert set(traces["post_id"]) == {key.hash_id("t1_q7gone")}
+    everything = [*tree(out).values(), *tree(tmp_path / "posts.about").values()]
+    assert not any(b"q7" in content for content in everything)
+
+
+def test_columns_are_left_out_where_asked(tmp_path: Path) -> None:
+    path = write_dump(tmp_path / "d.json", [submission(link_flair_text="Venting"), comment()])
+    out, settings = tmp_path / "posts", IngestSettings(columns=frozenset({"flair", "score"}))
+    ingest_dumps([path], out, settings)
+    ingest_dumps([write_dump(tmp_path / "e.json", [comment("ddd")])], out, settings)
+    table = posts(out)
+    assert table.columns == [
+        *["post_id", "kind", "subreddit", "author", "created_at", "text"],
+        *["score", "removed", "retrieved_at", "flair"],
+    ]
+    assert table["flair"].drop_nulls().to_list() == ["Venting"]
+    assert table.height == 3
+    check_coverage(out)
 
 
 def test_another_author_key_is_refused(tmp_path: Path) -> None:
@@ -348,7 +402,7 @@ def test_a_file_repaired_after_an_interruption_is_read_again(
 ) -> None:
     corrupt, whole = repairable(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("corpus_lonely.ingest.run.Addition", None)  # ends after the staging
+        patch.setattr("corpus_lonely.ingest.addition.Addition", None)  # ends after the staging
         with pytest.raises(TypeError):
             ingest_dumps([corrupt], tmp_path / "posts")
     whole.replace(corrupt)
@@ -547,7 +601,7 @@ def test_an_interrupted_run_with_the_other_choice_of_quarantine_text_is_not_take
 ) -> None:
     path = write_dump(tmp_path / "d.json", [comment(), b'{"body": "my secret'])
     with monkeypatch.context() as patch:
-        patch.setattr("corpus_lonely.ingest.run.Addition", None)  # ends after the staging
+        patch.setattr("corpus_lonely.ingest.addition.Addition", None)  # ends after the staging
         with pytest.raises(TypeError):
             ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=not with_text))
     ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=with_text))
