@@ -28,6 +28,8 @@ _Mask = npt.NDArray[np.bool_]
 _DAY_S = 86_400
 _NAMED = ("not_a_post", "bad_date")
 """Reasons that the quarantine names lines for."""
+_LEFT = (STAGED, "deleted", "removed")
+"""What is said of the posts that become rows, or traces."""
 _NO_MARK = frozenset(chr(code) for code in range(33, 127)) - {"[", "&"}
 """First characters of raw text that cannot say that the text is gone."""
 
@@ -110,12 +112,12 @@ class ColumnNormaliser:
     def _written(self, posts: _Posts, fate: Fate) -> None:
         """What was written to rows, with the reasons of what is not kept counted."""
         months, month_of_row = _months(posts.created)
-        gone = [_gone(post, of) for post, of in zip(posts.raw, posts.comment.tolist(), strict=True)]
+        gone = _gone(posts)
         text = normalise_all(map(_text, posts.raw, posts.comment.tolist()))
         reasons = self._reasons(posts, text, gone)
         of_rows = [months[number] for number in month_of_row.tolist()]
         fate.counts.update(zip(of_rows, posts.subreddits, posts.kinds, reasons, strict=True))
-        left = np.array([reason == STAGED for reason in reasons]) | np.array(gone, dtype=bool)
+        left = np.array([reason in _LEFT for reason in reasons])
         if left.any():
             table = self._table(
                 posts.only(left), text.filter(pa.array(left)), list(compress(gone, left))
@@ -197,14 +199,19 @@ def _months(created: npt.NDArray[np.float64]) -> tuple[list[str], npt.NDArray[np
     return months, np.array([months.index(name) for name in names])[which]
 
 
-def _gone(post: RawPost, comment: bool) -> str | None:
-    if told_so := normalize.deleted_later(post):
-        return told_so
-    body = post.body if comment else post.selftext
-    if (body or post.title or "")[:1] in _NO_MARK:  # nearly all
-        return None
-    told = normalise(body) if body else ""
-    return normalize.gone(body, told or normalise(post.title or ""))
+def _gone(posts: _Posts) -> list[str | None]:
+    """For each post `deleted` or `removed` where its text is gone, or should be."""
+    gone: list[str | None] = [None] * len(posts.raw)
+    for place, (post, comment) in enumerate(zip(posts.raw, posts.comment.tolist(), strict=True)):
+        if post.meta is not None or post.removed_by_category is not None:
+            gone[place] = normalize.deleted_later(post)
+            if gone[place]:
+                continue
+        body = post.body if comment else post.selftext
+        if (body or post.title or "")[:1] not in _NO_MARK:  # a few
+            told = normalise(body) if body else ""
+            gone[place] = normalize.gone(body, told or normalise(post.title or ""))
+    return gone
 
 
 def _text(post: RawPost, comment: bool) -> str:

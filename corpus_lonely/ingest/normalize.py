@@ -126,7 +126,8 @@ class Normaliser:
         body = normalise(raw_body) if raw_body else ""
         text = f"{title} {body}" if title and body else title or body
         told = body or normalise(raw.title or "")
-        if way := gone(raw_body, told) or deleted_later(raw):
+        # a deletion speaks before a removal: older copies of the text go with it
+        if way := deleted_later(raw) or gone(raw_body, told):
             trace = self._row(raw, submission, post_id, created, "", "")
             trace = trace._replace(
                 author=None,
@@ -244,8 +245,6 @@ def gone(body: str | None, told: str) -> str | None:
 
 def deleted_later(raw: RawPost) -> str | None:
     """`deleted` when the author deleted the post after its text was fetched: one rule, however we know."""
-    if raw.meta is None and raw.removed_by_category is None:
-        return None
     return "deleted" if removed(raw) == "deleted" else None
 
 

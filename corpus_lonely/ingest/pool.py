@@ -162,5 +162,4 @@ def _read_slot(task: BlockTask, slot: str, size: int) -> BlockDone:
     buffer = _attached[slot].buf
     if buffer is None:
         raise AssertionError(f"shared memory {slot} was closed")
-    with buffer[:size] as data:
-        return _read(task, data)
+    return _read(task, buffer[:size])
