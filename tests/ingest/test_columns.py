@@ -77,7 +77,7 @@ _fields = st.fixed_dictionaries(
         "num_comments": _numbers,
         "over_18": st.sampled_from([True, False, None, 1]),
         "edited": _numbers,
-        "removed_by_category": st.sampled_from([None, "moderator", ""]),
+        "removed_by_category": st.sampled_from([None, "moderator", "", "deleted"]),
         "crosspost_parent": st.sampled_from([None, "t3_y", ""]),
         "retrieved_on": _numbers,
         "retrieved_utc": _numbers,
