@@ -48,7 +48,7 @@ Two monthly dumps, one subreddit, nothing from before 2019:
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
-    show_default="one a core, for large files",
+    show_default="one a core for large files, half as many with --subreddit",
     help="Processes that read lines; each takes some 250 MB of memory.",
 )
 @click.option("--report", type=FILE, help="Write the report of this run here as well, as JSON.")
