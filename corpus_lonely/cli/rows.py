@@ -70,7 +70,7 @@ quarantine_option = click.option(
 processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),
-    show_default="one a core, for large files",
+    show_default="one a core for large files, half as many with --subreddit",
     help="Processes that read lines; each takes some 250 MB of memory.",
 )
 

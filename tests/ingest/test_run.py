@@ -1,6 +1,8 @@
 import json
 import random
 import stat
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.errors import InputError, OutputError, SettingsError, TruncatedFileError
+from corpus_lonely.ingest import run
 from corpus_lonely.ingest.authors import make_key, read_key
+from corpus_lonely.ingest.dump import Dump
 from corpus_lonely.ingest.report import FileReport, IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
@@ -660,3 +664,39 @@ def test_a_deletion_told_beside_the_text_takes_older_copies_away(tmp_path: Path)
     assert report.files[0].dropped == {"deleted": 3}
     assert posts(out)["post_id"].to_list() == ["t3_c"]
     check_coverage(out)
+
+
+@pytest.mark.parametrize(
+    ("asked", "megabytes", "filtered", "plan"),
+    [
+        (1, [900], False, (0, 1)),
+        (3, [900], False, (3, 1)),
+        (6, [9, 9], True, (6, 2)),
+        (None, [9], False, (0, 1)),
+        (None, [900], False, (4, 1)),
+        (None, [900], True, (2, 1)),
+        (None, [900, 900, 900], False, (4, 2)),
+    ],
+)
+def test_processes_for_what_there_is_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: int | None,
+    megabytes: list[int],
+    filtered: bool,
+    plan: tuple[int, int],
+) -> None:
+    """On four cores: (processes that read, files at a time)."""
+    monkeypatch.setattr(run, "_cores", lambda: 4)
+    dumps = [Dump(Path(str(n)), size << 20, "f") for n, size in enumerate(megabytes)]
+    names = frozenset({"lonely"}) if filtered else frozenset[str]()
+    assert run._plan(asked, dumps, IngestSettings(subreddits=names)) == plan
+
+
+def test_a_process_of_our_own_does_not_import_pandas() -> None:
+    code = (
+        "import sys; import pyarrow as pa; from corpus_lonely.ingest.pool import spare_pandas\n"
+        "spare_pandas(); pa.array(['a'])\n"
+        "print('pandas' in sys.modules, pa.array([1]).to_pandas().tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False [1]\n"
