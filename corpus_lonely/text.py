@@ -6,6 +6,8 @@ import re
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
+# what `_fold` changes beyond ASCII
+_ODD = re.compile("[\x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff\ud800-\udfff]")
 # NUL, zero-width space and byte-order mark are leftovers of editors; they carry no meaning
 _INVISIBLE = ("\x00", "\u200b", "\ufeff")
 
@@ -16,17 +18,29 @@ def normalise(text: str) -> str:
     Applied twice it changes nothing more, so text from `ingest` and raw text score alike.
     An entity without its semicolon stays as it is: `?a=1&copy=2` is a link, not a sign.
     """
-    while "&" in text and ";" in text:
-        unescaped = _ENTITY.sub(_unescape, text)
-        if unescaped == text:
-            break
-        text = unescaped
+    text = unescaped(text)
     if "\n" in text:
         text = " ".join([line for full in text.split("\n") if (line := full.strip())])
     # no white space but the space is printable, nor is what the slow way below looks for
     if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
         return text
     return _fold(text)
+
+
+def unescaped(text: str) -> str:
+    """The text without HTML entities, those that others hide (`&amp;lt;`) included."""
+    while "&" in text and ";" in text:
+        plainer = _ENTITY.sub(_unescape, text)
+        if plainer == text:
+            break
+        text = plainer
+    return text
+
+
+def eased(text: str) -> str:
+    """The text with nothing left to do for `normalise` but to fold white space and NUL of ASCII."""
+    text = unescaped(text)
+    return text if text.isascii() or not _ODD.search(text) else _fold(text)
 
 
 def _fold(text: str) -> str:

@@ -98,6 +98,9 @@ def describe(
         describe_posts(folder, check=check, by=by, figure=figure, as_json=as_json)
     elif isinstance(folder, Path) and kind in ("model", "encoder"):
         describe_model(folder, kind, as_json)
+    elif kind == "unknown":
+        what = "is no folder of posts, scores, a model or an encoder"
+        raise InputError(what if folder.exists() else "does not exist", where=folder)
     elif kind == "report":
         raise InputError("is a report: open its report.html", where=folder)
     else:

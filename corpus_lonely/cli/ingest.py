@@ -63,8 +63,10 @@ def dump(
     Downloads of Arctic Shift are such files, too.
     """
     from corpus_lonely.files import write_json
+    from corpus_lonely.ingest.pool import spare_pandas
     from corpus_lonely.ingest.run import ingest_dumps
 
+    spare_pandas()
     settings = row_settings(
         rows,
         subreddits=frozenset(subreddits),

@@ -63,7 +63,10 @@ def purge(
             raise InputError("is no folder of posts or scores", where=folder)
     wanted = read_ids(ids, prefix) if ids else []
     names = read_authors(authors) if authors else []
-    hashes = _hashes_of_scores(names, author_key) if "posts" not in kinds else set()
+    hashes, hidden = set[str](), set(wanted)
+    if "posts" not in kinds and (names or author_key):
+        hashes, others = _hashes_of_scores(names, wanted, author_key)
+        hidden |= others
     bad = False
     for folder, kind in sorted(zip(folders, kinds, strict=True), key=lambda pair: pair[1]):
         with TerminalProgress() as progress:
@@ -72,11 +75,12 @@ def purge(
 
                 done = purge_posts(folder, wanted, names, author_key, progress)
                 hashes |= set(done.authors)
+                hidden |= set(done.ids)
                 _tell_posts(folder, done)
             else:
                 from corpus_lonely.scoring.purge import purge_scores
 
-                purged = purge_scores(folder, wanted, hashes, progress)
+                purged = purge_scores(folder, hidden, hashes, progress)
                 _tell_scores(folder, purged)
                 bad |= bool(purged.bad)
     if bad:
@@ -84,15 +88,16 @@ def purge(
     click.echo(f"Next: corpus-lonely describe {folders[-1]}")
 
 
-def _hashes_of_scores(names: list[str], author_key: Path | None) -> set[str]:
-    """What the names are in scores whose posts are not among the folders."""
+def _hashes_of_scores(
+    names: list[str], ids: list[str], author_key: Path | None
+) -> tuple[set[str], set[str]]:
+    """What names and ids are in scores whose posts are not among the folders, if they are hashed there."""
     from corpus_lonely.ingest.authors import read_key
 
-    if not names:
-        return set()
     if author_key is None:
         raise click.UsageError("--authors needs the folder of posts, or its key with --author-key")
-    return set(map(read_key(author_key).hash, names))
+    key = read_key(author_key)
+    return set(map(key.hash, names)), set(map(key.hash_id, ids))
 
 
 def _tell_posts(folder: "Place", done: "PostsPurge") -> None:

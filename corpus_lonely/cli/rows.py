@@ -39,6 +39,17 @@ _OPTIONS = (
         is_flag=True,
         help="Write each post's address, which leads to its author.",
     ),
+    click.option(
+        "--columns",
+        metavar="NAME,...",
+        help="Of the columns that may be left out, write these alone: title, score, num_comments, over_18, "
+        "link_id, parent_id, edited_at, edited, crosspost, flair, author_flair.  [default: all]",
+    ),
+    click.option(
+        "--hash-ids",
+        is_flag=True,
+        help="Write keyed hashes for the ids of posts, which lead to no post and join as before.",
+    ),
 )
 
 
@@ -59,7 +70,7 @@ quarantine_option = click.option(
 processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),
-    show_default="one a core, for large files",
+    show_default="one a core for large files, half as many with --subreddit",
     help="Processes that read lines; each takes some 250 MB of memory.",
 )
 
@@ -90,4 +101,6 @@ def row_settings(rows: dict[str, Any], **others: Any) -> "IngestSettings":
 
     bots: Path | None = rows["bots"]
     told = {**rows, "bots": read_bots(bots) if bots else shipped_bots()}
+    if (columns := rows["columns"]) is not None:
+        told["columns"] = frozenset(name.strip() for name in columns.split(",") if name.strip())
     return IngestSettings(**told, **others)

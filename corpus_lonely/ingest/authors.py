@@ -16,6 +16,8 @@ _KEY_BYTES = 32
 _HASH_BYTES = 16
 """Half of a SHA-256: 16 bytes meet by chance once in some 10^19 authors."""
 
+_KINDS = frozenset({"t1", "t3"})
+"""What full names of comments and submissions begin with."""
 _CACHED_AUTHORS = 1 << 16
 
 
@@ -34,6 +36,21 @@ class AuthorKey:
         """HMAC-SHA256 of the name in lower case, cut to 16 bytes, as 32 hexadecimal digits."""
         plain = name.lower().encode("utf-8", "surrogatepass")
         return hmac.digest(self.secret, plain, "sha256")[:_HASH_BYTES].hex()
+
+    def hash_id(self, full_name: str) -> str:
+        """HMAC-SHA256 of a post's full name, cut to 16 bytes, behind the prefix that tells its kind.
+
+        The same post has the same hash in every column and file, and no author's hash meets it.
+        """
+        kind, _, rest = full_name.rpartition("_")
+        plain = b"post\n" + full_name.lower().encode("utf-8", "surrogatepass")
+        hidden = hmac.digest(self.secret, plain, "sha256")[:_HASH_BYTES].hex()
+        return f"{kind}_{hidden}" if rest and kind in _KINDS else hidden
+
+
+def id_writer(key: AuthorKey | None, *, hashed: bool) -> Callable[[str], str] | None:
+    """What stands for a post's full name; None where that is itself."""
+    return key.hash_id if hashed and key else None
 
 
 def author_writer(key: AuthorKey | None) -> Callable[[str], str]:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from corpus_lonely.ingest.authors import AuthorKey, author_writer
+from corpus_lonely.ingest.authors import AuthorKey, author_writer, id_writer
+from corpus_lonely.ingest.columns import ColumnNormaliser, CountKey
 from corpus_lonely.ingest.dump import Position
-from corpus_lonely.ingest.lines import CountKey, CountRow, LineTaker, in_order
-from corpus_lonely.ingest.normalize import Normaliser
+from corpus_lonely.ingest.lines import CountRow, LineTaker, in_order
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.ingest.writer import posts_schema, write_staged
+from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema, write_staged
 from corpus_lonely.tables import footer
 
 
@@ -55,11 +56,13 @@ class BlockReader:
     def __init__(self, settings: IngestSettings, key: AuthorKey | None) -> None:
         wanted = settings.subreddits
         prefilter = Prefilter(wanted) if Prefilter.works_for(wanted) else None
-        normaliser = Normaliser(settings, author_writer(key))
+        posts = posts_schema(settings.keep_permalinks, settings.columns)
+        self._schema: pa.Schema = staged_schema(posts)
+        names = author_writer(key), id_writer(key, hashed=settings.hash_ids)
+        normaliser = ColumnNormaliser(settings, self._schema, *names)
         self._take = LineTaker(normaliser, prefilter, settings.quarantine_text)
-        self._schema: pa.Schema = posts_schema(settings.keep_permalinks)
 
-    def __call__(self, task: BlockTask, data: bytes) -> BlockDone:
+    def __call__(self, task: BlockTask, data: bytes | memoryview) -> BlockDone:
         """Writes the staged file, whole or not at all. OutputError when the disk is full."""
         taken = self._take(data)
         done = BlockDone(
@@ -73,11 +76,10 @@ class BlockReader:
             counts=_counts(taken.counts),
             bad=taken.bad,
         )
-        # no line is shorter than a byte: places grow from block to block
-        places = {m: [task.begin + n for n in numbers] for m, numbers in taken.places.items()}
+        rows = {month: _placed(tables, task.begin) for month, tables in taken.rows.items()}
         # not `asdict` of it all: that would copy every count
         facts = {**vars(done), "end": asdict(done.end)}
-        write_staged(task.path, self._schema, taken.rows, places, facts)
+        write_staged(task.path, self._schema, rows, facts)
         return done
 
 
@@ -87,6 +89,14 @@ def staged_before(path: Path) -> BlockDone:
     facts["end"] = Position(**facts["end"])
     facts["counts"] = [tuple(count) for count in facts["counts"]]
     return BlockDone(**facts)
+
+
+def _placed(tables: list[pa.Table], begin: int) -> pa.Table:
+    """One table, whose places grow from block to block: no line is shorter than a byte."""
+    table = pa.concat_tables(tables)
+    column = table.schema.get_field_index(PLACE)
+    places = pc.add(table.column(column), begin)
+    return table.set_column(column, table.schema.field(column), places)
 
 
 def _counts(counts: Counter[CountKey]) -> list[CountRow]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.distinct import distinct
-from corpus_lonely.ingest.lines import STAGED
+from corpus_lonely.ingest.normalize import STAGED
 from corpus_lonely.ingest.purged import COUNTS
 from corpus_lonely.tables import conform, table_schema
 

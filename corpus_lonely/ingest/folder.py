@@ -280,6 +280,8 @@ _NAMES = {
     "bots": "--bots (by digest)",
     "keep_authors": "--keep-authors",
     "keep_permalinks": "--keep-permalinks",
+    "columns": "--columns",
+    "hash_ids": "--hash-ids",
     "rows_version": "version of the rows",
     "author_key": "author key (by fingerprint)",
 }

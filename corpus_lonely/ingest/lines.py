@@ -7,24 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from corpus_lonely.ingest.dump import line_bounds
-from corpus_lonely.ingest.normalize import Drop, Normaliser, Row, month_of
-from corpus_lonely.ingest.prefilter import Prefilter
-from corpus_lonely.ingest.raw import BadLineError, decode
+import numpy as np
+import pyarrow as pa
 
-STAGED = "staged"
-"""The reason in counts of the posts that were not dropped (yet: duplicates show when months merge)."""
-NOT_COVERED = ("bad_json", "not_a_post", "other_subreddit", "outside_dates")
-"""Reasons that are counted for the file alone: what they drop is not what the folder is about."""
-CountKey = tuple[str | None, str, str, str]
-"""Month, subreddit in lower case, kind, reason."""
+from corpus_lonely.ingest.columns import ColumnNormaliser, CountKey
+from corpus_lonely.ingest.prefilter import Lines, Prefilter, every_line
+from corpus_lonely.ingest.raw import BadLineError, RawPost, decode, decode_all
+
 CountRow = tuple[str | None, str, str, str, int]
-"""The same, and lines."""
+"""Month, subreddit in lower case, kind, reason, lines."""
+_GROUP_LINES = 1024
+"""Lines decoded and made into columns at a time: they fit into a processor's cache."""
 _WHY = {
     "not_a_post": "neither a submission nor a comment, or without id or subreddit",
     "bad_date": "created_utc is no time from 2005 to 2099",
 }
-_MICROSECONDS = 1_000_000
 
 
 def in_order(counts: Mapping[CountKey, int]) -> list[CountRow]:
@@ -40,21 +37,12 @@ class Taken:
     lines: int = 0
     """All of them."""
     blank: int = 0
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     """By month, YYYY-MM; traces of deleted and removed posts, which have no text, among them."""
-    places: dict[str, list[int]] = field(default_factory=dict)
-    """For each row the number of its line, from 0."""
     counts: Counter[CountKey] = field(default_factory=Counter)
     """Every line that is not blank; subreddits as they are spelt."""
     bad: list[dict[str, Any]] = field(default_factory=list)
     """Entries of the quarantine: line (from 1), reason, why, and the line itself if asked for."""
-
-    def add(self, month: str, row: Row, place: int) -> None:
-        """Takes a row of a month."""
-        if month not in self.rows:
-            self.rows[month], self.places[month] = [], []
-        self.rows[month].append(row)
-        self.places[month].append(place)
 
 
 @contextmanager
@@ -73,60 +61,66 @@ class LineTaker:
     """Takes whole lines under one choice of settings."""
 
     def __init__(
-        self, normaliser: Normaliser, prefilter: Prefilter | None, quarantine_text: bool
+        self, normaliser: ColumnNormaliser, prefilter: Prefilter | None, quarantine_text: bool
     ) -> None:
         self._normaliser, self._prefilter = normaliser, prefilter
         self._quarantine_text = quarantine_text
 
-    def __call__(self, data: bytes) -> Taken:
+    def __call__(self, data: bytes | memoryview) -> Taken:
         with _no_collection():
-            return self._take_all(data)
+            return self._take_all(memoryview(data))
 
-    def _take_all(self, data: bytes) -> Taken:
-        taken = Taken()
-        if self._prefilter:
-            chosen, taken.lines = self._prefilter(data)
-            if passed_over := taken.lines - len(chosen):
-                taken.counts[None, "", "", "other_subreddit"] = passed_over
-        else:
-            begins, ends = line_bounds(data)
-            taken.lines = len(begins)
-            chosen = list(zip(range(taken.lines), begins.tolist(), ends.tolist(), strict=True))
-        view = memoryview(data)  # to cut lines out would cost a third of their decoding
-        for place, begin, end in chosen:
-            line = view[begin:end]
-            try:
-                raw = decode(line)
-            except BadLineError as error:
-                taken.counts[None, "", "", "bad_json"] += 1
-                taken.bad.append(self._entry(place, line, "bad_json", str(error)))
-                continue
-            if raw is None:
-                taken.blank += 1
-            else:
-                self._take(place, line, self._normaliser(raw), taken)
+    def _take_all(self, data: memoryview) -> Taken:
+        lines = self._prefilter(data) if self._prefilter else every_line(data)
+        taken = Taken(lines.total)
+        if passed_over := lines.total - len(lines.places):
+            taken.counts[None, "", "", "other_subreddit"] = passed_over
+        for start in range(0, len(lines.places), _GROUP_LINES):
+            group = lines.part(slice(start, start + _GROUP_LINES))
+            posts, places = self._decoded(data, group, taken)
+            fate = self._normaliser(posts, places)
+            taken.counts.update(fate.counts)
+            for month, table in fate.rows.items():
+                taken.rows.setdefault(month, []).append(table)
+            for place, reason in fate.bad:
+                at = int(np.searchsorted(lines.places, place))
+                line = data[lines.begins[at] : lines.ends[at]]
+                self._set_aside(place, line, reason, _WHY[reason], taken)
+        taken.bad.sort(key=lambda entry: entry["line"])
         return taken
 
-    def _take(self, place: int, line: memoryview, post: Row | Drop, taken: Taken) -> None:
-        if isinstance(post, Row):
-            month = month_of(post.created_at / _MICROSECONDS)
-            taken.add(month, post, place)
-            taken.counts[month, post.subreddit, post.kind, STAGED] += 1
-        else:
-            self._drop(post, place, line, taken)
+    def _decoded(
+        self, data: memoryview, lines: Lines, taken: Taken
+    ) -> tuple[list[RawPost], list[int]]:
+        """The posts of lines that are near each other, and for each the number of its line."""
+        places = lines.places.tolist()
+        if lines.in_a_row and lines.are_objects(data):
+            posts = decode_all(data[lines.begins[0] : lines.ends[-1]], len(places))
+            if posts is not None:
+                return posts, places
+        return self._one_by_one(data, lines, taken)
 
-    def _drop(self, post: Drop, place: int, line: memoryview, taken: Taken) -> None:
-        if post.reason in NOT_COVERED:
-            taken.counts[None, "", "", post.reason] += 1
-        else:
-            taken.counts[post.month, post.subreddit, post.kind, post.reason] += 1
-        if post.month and post.trace:
-            taken.add(post.month, post.trace, place)
-        if post.reason in _WHY:
-            taken.bad.append(self._entry(place, line, post.reason, _WHY[post.reason]))
+    def _one_by_one(
+        self, data: memoryview, lines: Lines, taken: Taken
+    ) -> tuple[list[RawPost], list[int]]:
+        posts, places = [], []
+        columns = (lines.places, lines.begins, lines.ends)
+        for place, begin, end in zip(*(column.tolist() for column in columns), strict=True):
+            try:
+                post = decode(data[begin:end])
+            except BadLineError as error:
+                taken.counts[None, "", "", "bad_json"] += 1
+                self._set_aside(place, data[begin:end], "bad_json", str(error), taken)
+                continue
+            if post is None:
+                taken.blank += 1
+            else:
+                posts.append(post)
+                places.append(place)
+        return posts, places
 
-    def _entry(self, place: int, line: memoryview, reason: str, why: str) -> dict[str, Any]:
+    def _set_aside(self, place: int, line: memoryview, reason: str, why: str, taken: Taken) -> None:
         entry: dict[str, Any] = {"line": place + 1, "reason": reason, "why": why}
         if self._quarantine_text:
             entry["text"] = bytes(line).decode("utf-8", "replace")
-        return entry
+        taken.bad.append(entry)

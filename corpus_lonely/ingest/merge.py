@@ -142,15 +142,20 @@ def _in_order(groups: list[_Group], schema: pa.Schema, merged: Merged) -> Iterat
     waiting = []
     for group, following in zip(groups, [*groups[1:], None], strict=True):
         waiting.append(_load(group, schema, merged))
-        table = pa.concat_tables(waiting)
         if following is None:
-            yield _sorted(table)
+            yield _sorted(pa.concat_tables(waiting))
         elif following.begin > group.begin:
             # nothing that is still to come was made before the next group begins
-            times = table.column("created_at")
-            early = pc.less(times, pa.scalar(following.begin, times.type))
-            yield _sorted(table.filter(early))
-            waiting = [table.filter(pc.invert(early))]
+            table = _sorted(pa.concat_tables(waiting))
+            early = _rows_before(table, following.begin)
+            yield table.slice(0, early)
+            waiting = [table.slice(early)]
+
+
+def _rows_before(table: pa.Table, moment: datetime) -> int:
+    """How many rows of a table in order were made before a moment."""
+    times = table.column("created_at")
+    return int(pc.sum(pc.less(times, pa.scalar(moment, times.type))).as_py() or 0)
 
 
 def _most_at_once(groups: list[_Group]) -> int:
@@ -165,7 +170,15 @@ def _most_at_once(groups: list[_Group]) -> int:
 
 
 def _sorted(table: pa.Table) -> pa.Table:
-    return table.sort_by([("created_at", "ascending"), ("post_id", "ascending")])
+    order = pc.sort_indices(
+        table.select(["created_at", "post_id"]),
+        sort_keys=[("created_at", "ascending"), ("post_id", "ascending")],
+    )
+    places = order.to_numpy()
+    if np.array_equal(places, np.arange(len(places))):  # as dumps since 2023-04 are
+        return table
+    # in one piece each column is taken from in one go
+    return table.combine_chunks().take(order)
 
 
 def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
@@ -177,8 +190,9 @@ def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
             files = pq.ParquetFile(origin).read_row_group(group.index).column(ORIGIN)
     else:
         files = pa.chunked_array([pa.repeat(pa.scalar(origin, pa.int32()), table.num_rows)])
-    copies = ~group.kept & ~group.gone & ~group.purged
-    merged.duplicates.update(_counted(files.filter(pa.array(copies))))
+    copies = ~(group.kept | group.gone | group.purged)
+    if copies.any():
+        merged.duplicates.update(_counted(files.filter(pa.array(copies))))
     if group.purged.any():
         rows = table.append_column(ORIGINS.field(0), files).filter(pa.array(group.purged))
         merged.purged.update(purged_rows(rows))
@@ -189,7 +203,8 @@ def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
             pa.array(group.marked), pa.scalar("removed"), pa.scalar(None, pa.string())
         )
         table = table.set_column(place, table.schema.field(place), pc.coalesce(how, marks))
-    return table.append_column(ORIGINS.field(0), files).filter(pa.array(group.kept))
+    table = table.append_column(ORIGINS.field(0), files)
+    return table if group.kept.all() else table.filter(pa.array(group.kept))
 
 
 def purged_rows(rows: pa.Table) -> Counter[tuple[int, str, str]]:

@@ -29,12 +29,19 @@ DROP_REASONS = (
 a line is decoded, `duplicate` when months are merged, `purged` is what `corpus-lonely purge` took out, the
 others are found here."""
 
+STAGED = "staged"
+"""The reason in counts of the posts that were not dropped (yet: duplicates show when months merge)."""
+NOT_COVERED = ("bad_json", "not_a_post", "other_subreddit", "outside_dates")
+"""Reasons that are counted for the file alone: what they drop is not what the folder is about."""
+
+BEGIN = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
+END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""Reddit's years, in seconds since 1970."""
+NOBODY = frozenset({"[deleted]", "[removed]"})
+"""Authors' names that are none."""
 _MICROSECONDS = 1_000_000
 _INT64 = range(-(2**63), 2**63)
 _DAY_S = 86_400
-_BEGIN = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
-_END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-_NOBODY = frozenset({"[deleted]", "[removed]"})
 _DELETED = {"[deleted]", "[deleted by user]"}
 _REMOVED = {"[removed]", "[removed by reddit]"}
 _REMOVED_BY_REDDIT = "[ removed by reddit"
@@ -63,6 +70,8 @@ class Row(NamedTuple):
     removed: str | None
     crosspost: str | None
     retrieved_at: int | None
+    flair: str | None
+    author_flair: str | None
     permalink: str | None
 
 
@@ -83,11 +92,16 @@ class Drop:
 class Normaliser:
     """Raw posts to rows under one choice of settings."""
 
-    def __init__(self, settings: IngestSettings, author: Callable[[str], str]) -> None:
-        """author: what the column `author` gets for a name (see `authors.author_writer`)."""
+    def __init__(
+        self,
+        settings: IngestSettings,
+        author: Callable[[str], str],
+        name: Callable[[str], str] | None = None,
+    ) -> None:
+        """What stands for names of authors and of posts: see `authors`, `author_writer` and `id_writer`."""
         self._settings, self._author = settings, author
-        self._since = _midnight(settings.since) if settings.since else -math.inf
-        self._before = _midnight(settings.until + timedelta(days=1)) if settings.until else math.inf
+        self._name = name or str
+        self._since, self._before = span(settings)
 
     def __call__(self, raw: RawPost) -> Row | Drop:
         kind, post_id = _kind(raw), _post_id(raw)
@@ -111,10 +125,19 @@ class Normaliser:
         raw_body = raw.selftext if submission else raw.body
         body = normalise(raw_body) if raw_body else ""
         text = f"{title} {body}" if title and body else title or body
-        if gone := _gone(raw_body, body or normalise(raw.title or "")) or _deleted_later(raw):
+        told = body or normalise(raw.title or "")
+        # a deletion speaks before a removal: older copies of the text go with it
+        if way := deleted_later(raw) or gone(raw_body, told):
             trace = self._row(raw, submission, post_id, created, "", "")
-            trace = trace._replace(author=None, title=None, permalink=None, removed=gone)
-            return Drop(gone, kind, subreddit, month_of(created), trace)
+            trace = trace._replace(
+                author=None,
+                title=None,
+                flair=None,
+                author_flair=None,
+                permalink=None,
+                removed=way,
+            )
+            return Drop(way, kind, subreddit, month_of(created), trace)
         if reason := self._unwanted(raw.author, text):
             return Drop(reason, kind, subreddit, month_of(created))
         return self._row(raw, submission, post_id, created, title, text)
@@ -131,29 +154,35 @@ class Normaliser:
     def _row(
         self, raw: RawPost, submission: bool, post_id: str, created: float, title: str, text: str
     ) -> Row:
-        edited = raw.edited
-        edited_at = None if edited is None or edited is False else seconds(edited)
+        told = raw.edited
+        edited_at = None if told is None or told is False else seconds(told)
+        fetched = retrieved(raw)
         author = raw.author
         return Row(  # by place: by name it takes twice the time, and there is a billion of them
-            f"t3_{post_id}" if submission else f"t1_{post_id}",
+            self._name(f"t3_{post_id}" if submission else f"t1_{post_id}"),
             "submission" if submission else "comment",
             raw.subreddit or "",
-            self._author(author) if author and author not in _NOBODY else None,
+            self._author(author) if author and author not in NOBODY else None,
             round(created * _MICROSECONDS),
             text,
             title if submission else None,
-            None if raw.score_hidden else _integer(raw.score),
-            _integer(raw.num_comments) if submission else None,
+            None if raw.score_hidden else integer(raw.score),
+            integer(raw.num_comments) if submission else None,
             raw.over_18 if submission else None,
-            None if submission else raw.link_id,
-            None if submission else raw.parent_id,
+            None if submission else self._other(raw.link_id),
+            None if submission else self._other(raw.parent_id),
             None if edited_at is None else round(edited_at * _MICROSECONDS),
-            _edited(raw, edited_at),
-            _removed(raw),
-            raw.crosspost_parent or None,
-            _retrieved(raw),
+            edited(raw, dated=edited_at is not None),
+            removed(raw),
+            self._other(raw.crosspost_parent) or None,
+            None if fetched is None else round(fetched * _MICROSECONDS),
+            (normalise(raw.link_flair_text or "") or None) if submission else None,
+            normalise(raw.author_flair_text or "") or None,
             raw.permalink if self._settings.keep_permalinks else None,
         )
+
+    def _other(self, name: str | None) -> str | None:
+        return self._name(name) if name else name
 
 
 def month_of(created: float) -> str:
@@ -174,24 +203,33 @@ def seconds(value: Number) -> float | None:
         number = value if type(value) is int else float(value)
     except (ValueError, OverflowError):
         return None
-    return number if _BEGIN <= number < _END else None
+    return number if BEGIN <= number < END else None
 
 
 def _kind(raw: RawPost) -> str | None:
-    """Told by content, for one file may hold both: what answers something is a comment."""
-    if raw.body is not None and (
-        raw.link_id or raw.parent_id or (raw.name or "").startswith("t1_")
-    ):
+    """Told by content, for one file may hold both."""
+    if is_comment(raw):
         return "comment"
     return "submission" if raw.title is not None else None
 
 
+def is_comment(raw: RawPost) -> bool:
+    """What answers something is a comment, or is named as one where a table lacks what it answers."""
+    return raw.body is not None and bool(
+        raw.link_id or raw.parent_id or (raw.name or "").startswith("t1_")
+    )
+
+
 def _post_id(raw: RawPost) -> str:
-    name = raw.id or raw.name or ""
+    return bare_id(raw.id or raw.name or "")
+
+
+def bare_id(name: str) -> str:
+    """An id without the prefix of full names."""
     return name.removeprefix("t1_").removeprefix("t3_")
 
 
-def _gone(body: str | None, told: str) -> str | None:
+def gone(body: str | None, told: str) -> str | None:
     """`deleted` or `removed` when the text is gone; a title that is left does not make it whole.
 
     told: the body, normalised; the title, which Reddit overwrites as well, where that is empty.
@@ -205,14 +243,12 @@ def _gone(body: str | None, told: str) -> str | None:
     return "removed" if by_reddit or told in _REMOVED else None
 
 
-def _deleted_later(raw: RawPost) -> str | None:
+def deleted_later(raw: RawPost) -> str | None:
     """`deleted` when the author deleted the post after its text was fetched: one rule, however we know."""
-    if raw.meta is None and raw.removed_by_category is None:
-        return None
-    return "deleted" if _removed(raw) == "deleted" else None
+    return "deleted" if removed(raw) == "deleted" else None
 
 
-def _integer(value: Number) -> int | None:
+def integer(value: Number) -> int | None:
     if type(value) is int:
         return value if value in _INT64 else None
     try:
@@ -222,13 +258,14 @@ def _integer(value: Number) -> int | None:
     return number if value is not None and number in _INT64 else None
 
 
-def _edited(raw: RawPost, edited_at: float | None) -> bool | None:
-    if edited_at is not None or (raw.meta and raw.meta.is_edited):
+def edited(raw: RawPost, *, dated: bool) -> bool | None:
+    """dated: the time of the edit is known."""
+    if dated or (raw.meta and raw.meta.is_edited):
         return True
     return raw.edited if isinstance(raw.edited, bool) else None
 
 
-def _removed(raw: RawPost) -> str | None:
+def removed(raw: RawPost) -> str | None:
     # the author's deletion is told before a moderator's removal: who honours it must find it;
     # `was_deleted_later` tells of either, and `removal_type` of which
     later = raw.meta.removal_type if raw.meta else None
@@ -237,14 +274,24 @@ def _removed(raw: RawPost) -> str | None:
     return raw.removed_by_category or later or None
 
 
-def _retrieved(raw: RawPost) -> int | None:
-    """The latest of the times told: a second retrieval refreshes score and removal in place."""
+def retrieved(raw: RawPost) -> float | None:
+    """The latest of the times told, in seconds: a second retrieval refreshes score and removal in
+    place."""
     told: tuple[Number, ...] = (raw.retrieved_on,)
     if raw.retrieved_utc is not None or raw.meta is not None:
         again = raw.meta.retrieved_2nd_on if raw.meta else None
         told = (raw.retrieved_on, raw.retrieved_utc, again)
     times = [time for value in told if (time := seconds(value)) is not None]
-    return round(max(times) * _MICROSECONDS) if times else None
+    return max(times, default=None)
+
+
+def span(settings: IngestSettings) -> tuple[float, float]:
+    """The first second that is asked for, and the first after all of them."""
+    since, until = settings.since, settings.until
+    return (
+        _midnight(since) if since else -math.inf,
+        _midnight(until + timedelta(days=1)) if until else math.inf,
+    )
 
 
 def _midnight(day: date) -> float:

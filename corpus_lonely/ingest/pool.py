@@ -5,14 +5,18 @@ import os
 import queue
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Protocol
+
+import pyarrow as pa
 
 from corpus_lonely.errors import OutputError
 from corpus_lonely.ingest.authors import AuthorKey
@@ -35,8 +39,8 @@ class Blocks(Protocol):
 
 @contextmanager
 def block_pool(settings: IngestSettings, key: AuthorKey | None, processes: int) -> Iterator[Blocks]:
-    """processes: 1 stays within this process."""
-    if processes <= 1:
+    """processes: 0 stays within this process."""
+    if not processes:
         yield _Here(BlockReader(settings, key))
         return
     # started afresh, for this process has threads, which a fork would not survive
@@ -110,11 +114,35 @@ _reader: BlockReader | None = None
 _attached: dict[str, SharedMemory] = {}
 
 
+class _NoPandas(MetaPathFinder):
+    """Says that there is no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
+
+
+def spare_pandas() -> None:
+    """Keeps pyarrow from importing pandas in this process, which takes it half a second.
+
+    It does so when it first makes an array, to be able to tell Series from lists: for processes of
+    our own alone, which have no Series.
+    """
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([None])
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def _begin(settings: IngestSettings, key: AuthorKey | None) -> None:
     """The beginning of a process of the pool."""
     global _reader  # noqa: PLW0603  # a process has one, made once: the pool gives no other place
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    spare_pandas()
     _reader = BlockReader(settings, key)
 
 
@@ -129,7 +157,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read(task: BlockTask, data: bytes) -> BlockDone:
+def _read(task: BlockTask, data: bytes | memoryview) -> BlockDone:
     if _reader is None:
         raise AssertionError("a process of the pool began without its reader")
     return _reader(task, data)
@@ -141,4 +169,4 @@ def _read_slot(task: BlockTask, slot: str, size: int) -> BlockDone:
     buffer = _attached[slot].buf
     if buffer is None:
         raise AssertionError(f"shared memory {slot} was closed")
-    return _read(task, bytes(buffer[:size]))
+    return _read(task, buffer[:size])

@@ -15,7 +15,7 @@ asked for. Objects within the line (`crosspost_parent_list`) only add values, an
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,47 @@ _OPEN, _CLOSE, _BACKSLASH, _U = b"{}\\u"
 _Numbers = npt.NDArray[np.int64]
 
 
-class Selection(NamedTuple):
-    """What is left of a block."""
+class Lines(NamedTuple):
+    """Lines of a block that are to be parsed."""
 
-    lines: list[tuple[int, int, int]]
-    """The lines to be parsed: place in the block, from 0; first byte, and the one after the last."""
+    places: _Numbers
+    """Which line of the block each is, from 0."""
+    begins: _Numbers
+    ends: _Numbers
+    """Its first byte, and the one after its last."""
     total: int
     """All lines of the block."""
+
+    def part(self, which: slice) -> Self:
+        """Some of them."""
+        return self._replace(
+            places=self.places[which], begins=self.begins[which], ends=self.ends[which]
+        )
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether no line is missing among them."""
+        return bool(self.places[-1] - self.places[0] + 1 == len(self.places))
+
+    def are_objects(self, data: bytes | memoryview) -> bool:
+        """Whether each begins with `{` and ends with `}`."""
+        return bool(_braced(np.frombuffer(data, np.uint8), self.begins, self.ends).all())
+
+
+def every_line(data: bytes | memoryview) -> Lines:
+    """All lines of a block."""
+    begins, ends = line_bounds(data)
+    return Lines(np.arange(len(begins)), begins, ends, len(begins))
+
+
+def _braced(
+    content: npt.NDArray[np.uint8], begins: _Numbers, ends: _Numbers
+) -> npt.NDArray[np.bool_]:
+    # an empty line ends where it begins: its bounds are looked at, and are no braces
+    first = content[np.minimum(begins, len(content) - 1)]
+    last = content[np.maximum(ends - 1, 0)]
+    braced: npt.NDArray[np.bool_] = (first == _OPEN) & (last == _CLOSE)
+    return braced
 
 
 class Prefilter:
@@ -52,13 +86,12 @@ class Prefilter:
         names = list(subreddits)
         return bool(names) and all(_NAMES.fullmatch(name) for name in names)
 
-    def __call__(self, data: bytes) -> Selection:
+    def __call__(self, data: bytes | memoryview) -> Lines:
         begins, ends = line_bounds(data)
         chosen = self._suspects(data, begins, ends)
-        bounds = (chosen, begins[chosen], ends[chosen])
-        return Selection(list(zip(*(each.tolist() for each in bounds), strict=True)), len(begins))
+        return Lines(chosen, begins[chosen], ends[chosen], len(begins))
 
-    def _suspects(self, data: bytes, begins: _Numbers, ends: _Numbers) -> _Numbers:
+    def _suspects(self, data: bytes | memoryview, begins: _Numbers, ends: _Numbers) -> _Numbers:
         content = np.frombuffer(data, np.uint8)
         known, named = [], []
         others = self._others
@@ -70,11 +103,7 @@ class Prefilter:
         escaped = _escaped(data, content)
         passed = np.zeros(len(begins), dtype=bool)
         passed[_lines_at(known, begins)] = True
-        # an empty line ends where it begins: its bounds are looked at, and are no braces
-        last = np.maximum(ends - 1, 0)
-        passed &= (content[np.minimum(begins, len(content) - 1)] == _OPEN) & (
-            content[last] == _CLOSE
-        )
+        passed &= _braced(content, begins, ends)
         passed[_lines_at(named, begins)] = False
         passed[_lines_at(escaped, begins)] = False
         return np.flatnonzero(~passed)
@@ -86,7 +115,7 @@ class Prefilter:
         return wanted
 
 
-def _escaped(data: bytes, content: npt.NDArray[np.uint8]) -> list[int]:
+def _escaped(data: bytes | memoryview, content: npt.NDArray[np.uint8]) -> list[int]:
     """Where letters, digits, underscores and hyphens are escaped."""
     backslashes = np.flatnonzero(content[:-1] == _BACKSLASH)
     before_u = backslashes[content[backslashes + 1] == _U]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import atomic_path
 from corpus_lonely.ingest.addition import purged_counts
-from corpus_lonely.ingest.authors import read_key
+from corpus_lonely.ingest.authors import AuthorKey, read_key
 from corpus_lonely.ingest.coverage import coverage
 from corpus_lonely.ingest.folder import PostsFolder, Record
 from corpus_lonely.ingest.merge import purged_rows
@@ -36,6 +36,8 @@ class PostsPurge:
     """Ids and authors that no later ingest brings back."""
     authors: tuple[str, ...]
     """The authors that were named, as the column has them."""
+    ids: tuple[str, ...]
+    """The ids that were named, as the column has them."""
 
 
 def purge_posts(
@@ -62,8 +64,10 @@ def purge_posts(
         record = folder.record()
         if record is None:
             raise _no_posts(folder)
-        hashed = hashed_authors(authors, record.author_key, author_key or folder.key)
-        new = Purged.of(ids, hashed, record.author_key)
+        key = author_key or folder.key
+        hashed = hashed_authors(authors, record.author_key, key)
+        told = hashed_ids(ids, record, key)
+        new = Purged.of(told, hashed, record.author_key)
         before = read_purged(folder.purged) or Purged.of((), (), record.author_key)
         removed, found = _taken_out(folder, record, before | new, progress or Silent())
         # an author's posts by id as well: another copy may name nobody
@@ -71,7 +75,7 @@ def purge_posts(
         if removed or len(after) > len(before):
             _commit(folder, record, removed, after)
     months = {month for month, *_ in removed}
-    return PostsPurge(removed.total(), len(months), len(after), tuple(hashed))
+    return PostsPurge(removed.total(), len(months), len(after), tuple(hashed), tuple(told))
 
 
 def _no_posts(folder: PostsFolder) -> InputError:
@@ -90,14 +94,26 @@ def hashed_authors(authors: Iterable[str], key: str | None, path: Path) -> list[
     names = [name.lower() for name in authors]
     if not names or key is None:
         return names
+    return list(map(_key(key, path).hash, names))
+
+
+def hashed_ids(ids: Iterable[str], record: Record, path: Path) -> list[str]:
+    """Ids as the column `post_id` has them, which `--hash-ids` hashes; raises as `hashed_authors` does."""
+    told = list(ids)
+    if not told or record.author_key is None or not record.settings.get("hash_ids"):
+        return told
+    return list(map(_key(record.author_key, path).hash_id, told))
+
+
+def _key(fingerprint: str, path: Path) -> AuthorKey:
     secret = read_key(path)
-    if secret.fingerprint != key:
+    if secret.fingerprint != fingerprint:
         raise InputError(
-            f"is another author key (fingerprint {secret.fingerprint}) than the posts' ({key})",
+            f"is another author key (fingerprint {secret.fingerprint}) than the posts' ({fingerprint})",
             where=path,
             hint="Name theirs with --author-key",
         )
-    return [secret.hash(name) for name in names]
+    return secret
 
 
 def _taken_out(

@@ -18,6 +18,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _POST, _AUTHOR = "post", "author"
+_HASHED_ID = r"^(t[13]_)?[0-9a-f]{32}$"
 COUNTS = pl.DataFrame(
     schema={"month": pl.String, "subreddit": pl.String, "kind": pl.String, "purged": pl.Int64}
 )
@@ -46,6 +47,11 @@ class Purged:
         return Purged.of(
             [*self.posts, *other.posts], [*self.authors, *other.authors], other.author_key
         )
+
+    @property
+    def hashed(self) -> bool:
+        """Whether it is of use with one key alone: it holds authors, or ids that are hashed."""
+        return bool(len(self.authors) or self.posts.str.contains(_HASHED_ID).any())
 
     def columns(self) -> list[str]:
         """What must be read of a row to know whether it is purged."""
@@ -85,10 +91,10 @@ def read_purged(path: Path) -> Purged | None:
 
 
 def check_key(purged: Purged | None, author_key: str | None, out: Path) -> None:
-    """OutputError when authors were purged whose hashes another key would not tell any more."""
-    if purged and len(purged.authors) and purged.author_key != author_key:
+    """OutputError when authors or ids were purged whose hashes another key would not tell any more."""
+    if purged and purged.hashed and purged.author_key != author_key:
         raise OutputError(
-            f"remembers purged authors, hashed with the key {purged.author_key}, now {author_key}",
+            f"remembers purged authors or ids, hashed with the key {purged.author_key}, now {author_key}",
             where=out,
             hint="Give that key with --author-key, or choose another --out",
         )

@@ -43,6 +43,8 @@ class RawPost(msgspec.Struct, gc=False):
     retrieved_on: Number = None
     retrieved_utc: Number = None
     permalink: str | None = None
+    link_flair_text: str | None = None
+    author_flair_text: str | None = None
     meta: Meta | None = msgspec.field(name="_meta", default=None)
 
 
@@ -62,6 +64,20 @@ def decode(line: bytes | memoryview) -> RawPost | None:
         # a lone surrogate, or a type that no month is known for: slower, but nothing is lost
         whole = bytes(line)
         return None if not whole or whole.isspace() else _decode_anything(whole)
+
+
+def decode_all(lines: bytes | memoryview, count: int) -> list[RawPost] | None:
+    """The posts of `count` lines at once; None when they must be decoded one at a time.
+
+    Each line must begin with `{` and end with `}`. Then every newline is the end of an object: in a string it
+    is an error, and so is what comes next within an object, for after `}` stands `,`, `}` or `]` there. Each
+    line holds an object or more, therefore, and as many objects as lines mean one a line.
+    """
+    try:
+        posts = _decoder.decode_lines(lines)
+    except (ValueError, RecursionError):
+        return None
+    return posts if len(posts) == count else None
 
 
 def _decode_anything(line: bytes) -> RawPost:

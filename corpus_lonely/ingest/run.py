@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from corpus_lonely.errors import InputError, SettingsError
-from corpus_lonely.ingest.addition import Addition
 from corpus_lonely.ingest.authors import AuthorKey, make_key, read_key
 from corpus_lonely.ingest.dump import Dump, open_dump
 from corpus_lonely.ingest.folder import PostsFolder, Record, check_same
 from corpus_lonely.ingest.pool import Blocks, block_pool
+from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
@@ -21,6 +22,7 @@ from corpus_lonely.ingest.writer import posts_schema
 from corpus_lonely.progress import Progress, Silent
 
 _MB = 1e6
+_MERGING = "corpus_lonely.ingest.addition"
 _BYTES_PER_PROCESS = 16 << 20
 
 
@@ -61,10 +63,13 @@ def ingest_dumps(
         found = {dump.path: _known(record, dump) for dump in dumps}
         before = {fingerprint for fingerprint in found.values() if fingerprint}
         if new := [dump for dump in dumps if not found[dump.path]]:
-            count = _processes(processes, new)
-            staged = _Reading(folder, settings, key, progress).all(new, count)
+            plan = _plan(processes, new, settings)
+            staged = _Reading(folder, settings, key, progress).all(new, *plan)
             found |= {one.dump.path: one.fingerprint for one in staged}
-            schema = posts_schema(settings.keep_permalinks)
+            # imported here: with Polars behind it, it would keep reading from beginning
+            from corpus_lonely.ingest.addition import Addition  # noqa: PLC0415
+
+            schema = posts_schema(settings.keep_permalinks, settings.columns)
             record = Addition(folder, record, staged, schema).make(progress)
     files_by_content = {file.fingerprint: file for file in record.files}
     reports = [files_by_content[fingerprint] for fingerprint in found.values() if fingerprint]
@@ -115,12 +120,19 @@ def _opened(
     return list(dumps.values()), tuple(same)
 
 
-def _processes(asked: int | None, dumps: list[Dump]) -> int:
+def _plan(asked: int | None, dumps: list[Dump], settings: IngestSettings) -> tuple[int, int]:
+    """Processes that read blocks, 0 for none but this one, and files that are unpacked at a time."""
     if asked is not None:
-        return asked
+        processes = asked if asked > 1 else 0
+        return processes, min(len(dumps), max(1, processes // 2))
     # to start a process takes half a second: that of 16 MB
     worth = sum(dump.size for dump in dumps) // _BYTES_PER_PROCESS
-    return max(1, min(_cores(), worth))
+    processes = min(_cores(), worth)
+    if processes <= 1:
+        return 0, 1
+    # one unpacks as fast as two can read, or one where most lines are passed over
+    readers = min(len(dumps), processes // 2)
+    return (processes // 2 if Prefilter.works_for(settings.subreddits) else processes), readers
 
 
 def _cores() -> int:
@@ -197,12 +209,12 @@ class _Reading:
         self._told = threading.Lock()
         self._stopped = threading.Event()
 
-    def all(self, dumps: list[Dump], processes: int) -> list[Staged]:
+    def all(self, dumps: list[Dump], processes: int, readers: int) -> list[Staged]:
         """Each file in its folder below `staging`; what an interrupted run finished is taken."""
         self._progress.start("Reading dumps", sum(dump.size for dump in dumps) / _MB, "MB")
         with block_pool(self._settings, self._key, processes) as blocks:
-            # a reader unpacks as fast as two processes can take what it gives
-            readers = min(len(dumps), max(1, processes // 2))
+            # meanwhile, for this process has little to do until the others have begun
+            threading.Thread(target=import_module, args=(_MERGING,)).start()
             if readers == 1:
                 staged = [self._one(dump, blocks) for dump in dumps]
             else:

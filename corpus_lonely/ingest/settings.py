@@ -15,6 +15,22 @@ ROWS_VERSION = 3
 """Raised when the same dump and settings make other rows than before."""
 
 
+OPTIONAL_COLUMNS = (
+    "title",
+    "score",
+    "num_comments",
+    "over_18",
+    "link_id",
+    "parent_id",
+    "edited_at",
+    "edited",
+    "crosspost",
+    "flair",
+    "author_flair",
+)
+"""Columns of posts that no later stage needs, and that merging can do without."""
+
+
 def _names(text: str, prefix: str) -> frozenset[str]:
     lines = (line.split("#", 1)[0].strip().lower() for line in text.splitlines())
     return frozenset(line.removeprefix("/").removeprefix(prefix) for line in lines if line)
@@ -65,6 +81,10 @@ class IngestSettings:
     """A file with the key of that hash, made when it is not there; in the about folder if None."""
     keep_permalinks: bool = False
     """Write the column `permalink`, which leads straight to the author."""
+    columns: frozenset[str] | None = None
+    """Those of OPTIONAL_COLUMNS to write; all when None."""
+    hash_ids: bool = False
+    """Write keyed hashes for the ids of posts: they join as before, and lead to no post."""
     quarantine_text: bool = False
     """Put the lines themselves into the quarantine file, too: people's posts in plain text."""
     overwrite: bool = False
@@ -79,6 +99,16 @@ class IngestSettings:
             raise SettingsError(f"--min-words must be at least 0, got {self.min_words}")
         if self.keep_authors and self.author_key:
             raise SettingsError("--author-key has no use with --keep-authors: give one of the two")
+        for leads, option in (
+            (self.keep_permalinks, "--keep-permalinks"),
+            (self.keep_authors, "--keep-authors"),
+        ):
+            if self.hash_ids and leads:
+                raise SettingsError(f"{option} leads to what --hash-ids hides: give one of the two")
+        if unknown := sorted((self.columns or frozenset()) - set(OPTIONAL_COLUMNS)):
+            raise SettingsError(
+                f"--columns must name some of {', '.join(OPTIONAL_COLUMNS)}, got {unknown[0]!r}"
+            )
 
     def recorded(self) -> dict[str, Any]:
         """What decides the rows, as JSON: two runs into one folder must agree in it."""
@@ -90,6 +120,8 @@ class IngestSettings:
             "bots": _digest(sorted(self.bots)),
             "keep_authors": self.keep_authors,
             "keep_permalinks": self.keep_permalinks,
+            "columns": None if self.columns is None else sorted(self.columns),
+            "hash_ids": self.hash_ids,
             "rows_version": ROWS_VERSION,
         }
 

@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import open_private, output_error, read_json, sync, write_json
 from corpus_lonely.ingest.blocks import BlockDone, BlockTask, quarantined, staged_before
+from corpus_lonely.ingest.columns import CountKey
 from corpus_lonely.ingest.dump import Dump, Position, read_blocks
-from corpus_lonely.ingest.lines import NOT_COVERED, STAGED, CountKey, in_order
+from corpus_lonely.ingest.lines import in_order
+from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED
 from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
 
 COUNTS = pa.schema(

@@ -1,6 +1,6 @@
 """Rows to Parquet: a file for each block of a dump while it is read, whole months with their footer later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.files import atomic_path
-from corpus_lonely.ingest.normalize import Row
+from corpus_lonely.ingest.settings import OPTIONAL_COLUMNS
 from corpus_lonely.tables import table_schema, with_footer
 
 ROWS_PER_GROUP = 1 << 16
@@ -24,47 +24,44 @@ _REPEATED = ["kind", "subreddit", "removed"]
 """Columns of few values: the only ones worth a dictionary in files that are read once."""
 
 
-def posts_schema(keep_permalinks: bool) -> pa.Schema:
-    """The schema of schemas/posts.json, without the columns that were not asked for."""
-    schema = table_schema("posts")
-    return schema if keep_permalinks else schema.remove(schema.get_field_index("permalink"))
+def posts_schema(keep_permalinks: bool, columns: Collection[str] | None = None) -> pa.Schema:
+    """The schema of schemas/posts.json, without the columns that were not asked for.
+
+    columns: those of OPTIONAL_COLUMNS that are; all when None.
+    """
+    left_out = set() if columns is None else {*OPTIONAL_COLUMNS} - {*columns}
+    if not keep_permalinks:
+        left_out.add("permalink")
+    return pa.schema([field for field in table_schema("posts") if field.name not in left_out])
+
+
+def staged_schema(posts: pa.Schema) -> pa.Schema:
+    """The schema of rows on their way: that of posts, with PLACE and GONE."""
+    staged = posts.append(pa.field(PLACE, pa.int64(), nullable=False))
+    return staged.append(pa.field(GONE, pa.bool_(), nullable=False))
 
 
 def write_staged(
-    path: Path,
-    schema: pa.Schema,
-    rows: Mapping[str, list[Row]],
-    places: Mapping[str, list[int]],
-    facts: Mapping[str, Any],
+    path: Path, schema: pa.Schema, rows: Mapping[str, pa.Table], facts: Mapping[str, Any]
 ) -> None:
     """Writes rows by month as one Parquet file, a row group a month in the order of months.
 
-    places: for each row its place in the dump, for the column PLACE.
-    facts: what its footer tells besides. OutputError when the disk is full.
+    schema: see `staged_schema`. facts: what its footer tells besides. OutputError when the disk is
+    full.
     """
-    staged = schema.append(pa.field(PLACE, pa.int64(), nullable=False))
-    staged = staged.append(pa.field(GONE, pa.bool_(), nullable=False))
     with (
         atomic_path(path) as temporary,
         pq.ParquetWriter(
             temporary,
-            with_footer(staged, facts),
+            with_footer(schema, facts),
             compression="lz4",
             use_dictionary=_REPEATED,
             write_statistics=["created_at"],  # all that merging asks for
         ) as writer,
     ):
         for month in sorted(rows):
-            table = _table(rows[month], places[month], staged)
+            table = rows[month].replace_schema_metadata(writer.schema.metadata)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
-
-
-def _table(rows: list[Row], places: list[int], schema: pa.Schema) -> pa.Table:
-    columns: dict[str, Sequence[Any]] = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
-    columns[PLACE] = places
-    columns[GONE] = [not text for text in columns["text"]]
-    arrays = [pa.array(columns[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 class MonthWriter:

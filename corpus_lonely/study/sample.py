@@ -11,7 +11,8 @@ from corpus_lonely.errors import InputError, OutputError, SettingsError, first_l
 from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.study import aggregate
 from corpus_lonely.study.aggregate import Selection
-from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
+from corpus_lonely.study.scores import scan_posts, scan_scores, score_facts, taxonomy_of
+from corpus_lonely.tables import author_key_of
 from corpus_lonely.taxonomy import Taxonomy
 
 EDGES = (0.1, 0.5, 0.9)
@@ -52,6 +53,7 @@ def draw_sample(settings: SampleSettings) -> pl.DataFrame:
     if settings.out.exists() and not settings.overwrite:
         raise OutputError("exists already", where=settings.out, hint="Give --overwrite, or move it")
     taxonomy = taxonomy_of(settings.scores)
+    _check_ids_join(settings)
     drawn = _drawn(settings, taxonomy)
     texts = _texts(settings, drawn["post_id"].to_list())
     filled = drawn.join(texts, on="post_id", how="left", maintain_order="left")
@@ -65,6 +67,19 @@ def draw_sample(settings: SampleSettings) -> pl.DataFrame:
     blank += [pl.lit(None, pl.String).alias(category.name) for category in taxonomy.categories]
     _write(filled.with_columns(blank), settings.out)
     return drawn
+
+
+def _check_ids_join(settings: SampleSettings) -> None:
+    """InputError where ids are hashed, and with another key than those of the scores."""
+    posts, scores = (score_facts(path) for path in (settings.posts, settings.scores))
+    hashed = (posts.get("settings") or {}).get("hash_ids")
+    keys = author_key_of(posts), author_key_of(scores)
+    if hashed and None not in keys and keys[0] != keys[1]:
+        raise InputError(
+            f"has ids hashed with the key {keys[0]}, the scores with {keys[1]}",
+            where=settings.posts,
+            hint="--posts must be the posts that were scored",
+        )
 
 
 def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.ingest.authors import AuthorKey, author_writer, make_key, read_key
+from corpus_lonely.ingest.authors import AuthorKey, author_writer, id_writer, make_key, read_key
 
 
 def test_the_hash_is_hmac_sha256_of_the_lower_case_name() -> None:
@@ -14,6 +14,16 @@ def test_the_hash_is_hmac_sha256_of_the_lower_case_name() -> None:
     expected = hmac.new(bytes(range(32)), b"some_body", hashlib.sha256).hexdigest()[:32]
     assert key.hash("Some_Body") == key.hash("some_body") == expected
     assert AuthorKey(bytes(32)).hash("some_body") != expected
+
+
+def test_the_hash_of_a_post_keeps_its_kind_and_meets_no_author() -> None:
+    key = AuthorKey(bytes(range(32)))
+    expected = hmac.new(bytes(range(32)), b"post\nt3_abc", hashlib.sha256).hexdigest()[:32]
+    assert key.hash_id("t3_abc") == key.hash_id("t3_ABC") == f"t3_{expected}"
+    assert key.hash_id("t1_abc")[3:] != expected
+    assert key.hash("t3_abc") != expected
+    assert "strange" not in key.hash_id("strange_name")
+    assert id_writer(key, hashed=False) is None
 
 
 def test_without_a_key_names_stay() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from corpus_lonely.ingest import copies, merge
 from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
 from corpus_lonely.ingest.month_sources import Source
 from corpus_lonely.ingest.normalize import Row
-from corpus_lonely.ingest.writer import posts_schema, write_staged
+from corpus_lonely.ingest.writer import posts_schema, staged_schema, write_staged
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
 
@@ -48,9 +49,19 @@ def row(post: Post, mark: int) -> Row:
         edited=None,
         removed=post.gone,
         crosspost=None,
+        flair=None,
+        author_flair=None,
         retrieved_at=None if post.retrieved is None else (MARCH + post.retrieved) * 10**6,
         permalink=None,
     )
+
+
+def table(rows: list[Row], begin: int) -> pa.Table:
+    """Staged rows, the first of them from a line at `begin`."""
+    told = [
+        {**each._asdict(), "place": begin + n, "gone": not each.text} for n, each in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(told, schema=staged_schema(SCHEMA))
 
 
 def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Source]:
@@ -59,9 +70,11 @@ def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Sourc
     sources = []
     for begin in range(0, len(posts), 3):
         part, path = posts[begin : begin + 3], folder / f"{begin:03}.parquet"
-        rows = {"2020-02": [row(Post(999, 0, 9, 0), 99)], "2020-03": [row(*each) for each in part]}
-        places = {"2020-02": [begin], "2020-03": list(range(begin, begin + len(part)))}
-        write_staged(path, SCHEMA, rows, places, {})
+        rows = {
+            "2020-02": table([row(Post(999, 0, 9, 0), 99)], begin),
+            "2020-03": table([row(*each) for each in part], begin),
+        }
+        write_staged(path, staged_schema(SCHEMA), rows, {})
         sources.append(Source(path, file, 1))
     return sources
 

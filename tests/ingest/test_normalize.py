@@ -46,6 +46,8 @@ def test_a_submission() -> None:
         retrieved_on=1583100000,
         removed_by_category="moderator",
         crosspost_parent="t3_zzz",
+        link_flair_text="Tea &amp; more ",
+        author_flair_text="",
     )
     assert row(post)._asdict() == {
         "post_id": "t3_aaa",
@@ -65,6 +67,8 @@ def test_a_submission() -> None:
         "removed": "moderator",
         "crosspost": "t3_zzz",
         "retrieved_at": 1583100000 * 10**6,
+        "flair": "Tea & more",
+        "author_flair": None,
         "permalink": None,
     }
 

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus_lonely.ingest.columns import ColumnNormaliser
 from corpus_lonely.ingest.lines import LineTaker
-from corpus_lonely.ingest.normalize import Drop, Normaliser, Row
+from corpus_lonely.ingest.normalize import Drop, Normaliser
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.raw import BadLineError, decode
 from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from tests.ingest.lines import comment, submission
 
 WANTED = frozenset({"lonely", "a_b", "k", "12", "x-y"})
@@ -33,13 +35,14 @@ def outcome(line: bytes) -> str:
 
 def check(data: bytes) -> list[int]:
     """The places of the lines that are parsed, after the check of those that are not."""
-    chosen, total = Prefilter(WANTED)(data)
+    chosen = Prefilter(WANTED)(data)
     lines = data.split(b"\n")
     lines = lines if lines[-1] else lines[:-1]
-    assert total == len(lines)
-    assert [lines[place] for place, _, _ in chosen] == [data[a:b] for _, a, b in chosen]
-    parsed = [place for place, _, _ in chosen]
-    for place in set(range(total)) - set(parsed):
+    assert chosen.total == len(lines)
+    parsed: list[int] = chosen.places.tolist()
+    bounds = zip(chosen.begins.tolist(), chosen.ends.tolist(), strict=True)
+    assert [lines[place] for place in parsed] == [data[begin:end] for begin, end in bounds]
+    for place in set(range(chosen.total)) - set(parsed):
         assert outcome(lines[place]) in ("other_subreddit", "not_a_post", "bad_json"), lines[place]
         assert lines[place].startswith(b"{")
         assert lines[place].endswith(b"}")
@@ -165,10 +168,11 @@ def test_with_the_filter_the_rows_are_those_without(tmp_path: Any) -> None:
     names = ["lonely", "pics", "LONELY", "a_b", "funny"]
     posts = [comment(f"{n:x}", subreddit=names[n % 5], body=f"words {n}") for n in range(60)]
     data = b"".join(json.dumps(post).encode() + b"\n" for post in posts)
+    schema = staged_schema(posts_schema(keep_permalinks=False))
+    columns = ColumnNormaliser(IngestSettings(subreddits=WANTED), schema, str)
     results = [
-        LineTaker(NORMALISER, prefilter, quarantine_text=False)(data)
+        LineTaker(columns, prefilter, quarantine_text=False)(data)
         for prefilter in (Prefilter(WANTED), None)
     ]
     assert results[0] == results[1]
-    assert len(results[0].rows["2020-03"]) == 36
-    assert all(isinstance(row, Row) for row in results[0].rows["2020-03"])
+    assert sum(table.num_rows for table in results[0].rows["2020-03"]) == 36

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError
-from corpus_lonely.ingest.authors import make_key
+from corpus_lonely.ingest.authors import make_key, read_key
 from corpus_lonely.ingest.describe.inspect import inspect_posts
 from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
@@ -103,6 +103,26 @@ def test_a_copy_without_a_name_goes_with_the_one_that_has_it(tmp_path: Path) -> 
     assert posts(out)["post_id"].to_list() == ["t3_z"]
     assert [file["dropped"] for file in record(out)["files"]] == [{"purged": 1}] * 3
     check_coverage(out)
+
+
+def test_ids_that_are_hashed(home: Path) -> None:
+    out = home / "posts"
+    ingest(home, home / "plain", 0)
+    ids = posts(home / "plain")["post_id"].to_list()[:9]
+    ingest(home, out, 0, hash_ids=True)
+    before = posts(out)
+    assert purge_posts(out, ids, author_key=home / "key").removed == 9
+    key = read_key(home / "key")
+    gone = pl.col("post_id").is_in(list(map(key.hash_id, ids)))
+    assert posts(out).equals(before.filter(~gone))
+    ingest(home, out, 0, 1, hash_ids=True)
+    assert posts(out).filter(gone).is_empty()
+    make_key(home / "wrong")
+    with pytest.raises(OutputError, match="remembers purged authors or ids"):
+        ingest_dumps(
+            [home / "0.gz"], out,
+            IngestSettings(author_key=home / "wrong", hash_ids=True, overwrite=True),
+        )  # fmt: skip
 
 
 def test_plain_authors_and_the_last_post_of_a_month(tmp_path: Path) -> None:

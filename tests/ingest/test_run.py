@@ -1,6 +1,8 @@
 import json
 import random
 import stat
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.errors import InputError, OutputError, SettingsError, TruncatedFileError
+from corpus_lonely.ingest import run
 from corpus_lonely.ingest.authors import make_key, read_key
+from corpus_lonely.ingest.dump import Dump
 from corpus_lonely.ingest.report import FileReport, IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
@@ -205,6 +209,8 @@ def test_the_same_content_twice_in_one_run_is_read_once(tmp_path: Path) -> None:
         ({"keep_authors": True}, "--keep-authors off, now on"),
         ({"keep_permalinks": True}, "--keep-permalinks"),
         ({"bots": frozenset({"x"})}, "--bots"),
+        ({"hash_ids": True}, "--hash-ids off, now on"),
+        ({"columns": frozenset({"flair"})}, "--columns none, now flair"),
     ],
 )
 def test_other_settings_are_refused_and_change_nothing(
@@ -218,6 +224,58 @@ def test_other_settings_are_refused_and_change_nothing(
     with pytest.raises(OutputError, match=told):
         ingest_dumps([other], out, IngestSettings(**change))
     assert tree(tmp_path) == before
+
+
+def test_hashed_ids_join_and_lead_nowhere(tmp_path: Path) -> None:
+    """Over two files and runs, with a copy and a deletion: as with plain ids, and no id is anywhere."""
+    names = {"post": "q7submission", "answer": "q7answer", "other": "q7other"}
+    post = submission(names["post"], crosspost_parent="t3_q7source")
+    answers = [
+        comment(names["answer"], link_id="t3_q7submission", parent_id="t3_q7submission"),
+        comment(names["other"], link_id="t3_q7submission", parent_id="t1_q7answer"),
+        comment("q7gone", body="[deleted]"),
+    ]
+    fresher = comment(names["answer"], body="once more", retrieved_on=MARCH + DAY)
+    one, two = (
+        write_dump(tmp_path / n, lines) for n, lines in (("a", [post, *answers]), ("b", [fresher]))
+    )
+    out, settings = tmp_path / "posts", IngestSettings(hash_ids=True)
+    ingest_dumps([one], out, settings)
+    assert ingest_dumps([two], out, settings).posts == 3
+    key = read_key(tmp_path / "posts.about" / "author.key")
+    table = posts(out)
+    told = {
+        "t3_q7submission": key.hash_id("t3_q7submission"),
+        "t1_q7answer": key.hash_id("t1_q7answer"),
+        "t1_q7other": key.hash_id("t1_q7other"),
+    }
+    assert set(table["post_id"]) == set(told.values())
+    assert table.filter(pl.col("kind") == "submission")["crosspost"].item() == key.hash_id(
+        "t3_q7source"
+    )
+    other = table.filter(post_id=told["t1_q7other"])
+    assert other["link_id"].item() == told["t3_q7submission"]
+    assert other["parent_id"].item() == told["t1_q7answer"]
+    assert other.join(table, left_on="parent_id", right_on="post_id").height == 1
+    traces = pl.concat(map(pl.read_parquet, (tmp_path / "posts.about" / "gone").iterdir()))
+    assert set(traces["post_id"]) == {key.hash_id("t1_q7gone")}
+    everything = [*tree(out).values(), *tree(tmp_path / "posts.about").values()]
+    assert not any(b"q7" in content for content in everything)
+
+
+def test_columns_are_left_out_where_asked(tmp_path: Path) -> None:
+    path = write_dump(tmp_path / "d.json", [submission(link_flair_text="Venting"), comment()])
+    out, settings = tmp_path / "posts", IngestSettings(columns=frozenset({"flair", "score"}))
+    ingest_dumps([path], out, settings)
+    ingest_dumps([write_dump(tmp_path / "e.json", [comment("ddd")])], out, settings)
+    table = posts(out)
+    assert table.columns == [
+        *["post_id", "kind", "subreddit", "author", "created_at", "text"],
+        *["score", "removed", "retrieved_at", "flair"],
+    ]
+    assert table["flair"].drop_nulls().to_list() == ["Venting"]
+    assert table.height == 3
+    check_coverage(out)
 
 
 def test_another_author_key_is_refused(tmp_path: Path) -> None:
@@ -348,7 +406,7 @@ def test_a_file_repaired_after_an_interruption_is_read_again(
 ) -> None:
     corrupt, whole = repairable(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("corpus_lonely.ingest.run.Addition", None)  # ends after the staging
+        patch.setattr("corpus_lonely.ingest.addition.Addition", None)  # ends after the staging
         with pytest.raises(TypeError):
             ingest_dumps([corrupt], tmp_path / "posts")
     whole.replace(corrupt)
@@ -547,7 +605,7 @@ def test_an_interrupted_run_with_the_other_choice_of_quarantine_text_is_not_take
 ) -> None:
     path = write_dump(tmp_path / "d.json", [comment(), b'{"body": "my secret'])
     with monkeypatch.context() as patch:
-        patch.setattr("corpus_lonely.ingest.run.Addition", None)  # ends after the staging
+        patch.setattr("corpus_lonely.ingest.addition.Addition", None)  # ends after the staging
         with pytest.raises(TypeError):
             ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=not with_text))
     ingest_dumps([path], tmp_path / "posts", IngestSettings(quarantine_text=with_text))
@@ -606,3 +664,39 @@ def test_a_deletion_told_beside_the_text_takes_older_copies_away(tmp_path: Path)
     assert report.files[0].dropped == {"deleted": 3}
     assert posts(out)["post_id"].to_list() == ["t3_c"]
     check_coverage(out)
+
+
+@pytest.mark.parametrize(
+    ("asked", "megabytes", "filtered", "plan"),
+    [
+        (1, [900], False, (0, 1)),
+        (3, [900], False, (3, 1)),
+        (6, [9, 9], True, (6, 2)),
+        (None, [9], False, (0, 1)),
+        (None, [900], False, (4, 1)),
+        (None, [900], True, (2, 1)),
+        (None, [900, 900, 900], False, (4, 2)),
+    ],
+)
+def test_processes_for_what_there_is_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: int | None,
+    megabytes: list[int],
+    filtered: bool,
+    plan: tuple[int, int],
+) -> None:
+    """On four cores: (processes that read, files at a time)."""
+    monkeypatch.setattr(run, "_cores", lambda: 4)
+    dumps = [Dump(Path(str(n)), size << 20, "f") for n, size in enumerate(megabytes)]
+    names = frozenset({"lonely"}) if filtered else frozenset[str]()
+    assert run._plan(asked, dumps, IngestSettings(subreddits=names)) == plan
+
+
+def test_a_process_of_our_own_does_not_import_pandas() -> None:
+    code = (
+        "import sys; import pyarrow as pa; from corpus_lonely.ingest.pool import spare_pandas\n"
+        "spare_pandas(); pa.array(['a'])\n"
+        "print('pandas' in sys.modules, pa.array([1]).to_pandas().tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False [1]\n"

@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from corpus_lonely.errors import InputError, SettingsError
-from corpus_lonely.ingest.settings import IngestSettings, fingerprint, read_bots, shipped_bots
+from corpus_lonely.ingest.settings import (
+    OPTIONAL_COLUMNS,
+    IngestSettings,
+    fingerprint,
+    read_bots,
+    shipped_bots,
+)
+from corpus_lonely.tables import table_schema
 
 
 def test_the_shipped_list_knows_the_best_known() -> None:
@@ -27,6 +34,9 @@ def test_a_list_of_ones_own(tmp_path: Path) -> None:
         ({"min_words": -1}, "--min-words"),
         ({"keep_authors": True, "author_key": Path("k")}, "--author-key"),
         ({"subreddits": frozenset({"r/"})}, "--subreddit"),
+        ({"hash_ids": True, "keep_permalinks": True}, "--keep-permalinks leads"),
+        ({"hash_ids": True, "keep_authors": True}, "--keep-authors leads"),
+        ({"columns": frozenset({"flair", "retrieved_at"})}, "--columns .* got 'retrieved_at'"),
     ],
 )
 def test_rules_are_named(settings: dict[str, object], rule: str) -> None:
@@ -48,7 +58,16 @@ def test_spelling_makes_no_other_settings_and_filters_do() -> None:
         of(bots=frozenset({"a"})),
         of(keep_authors=True),
         of(keep_permalinks=True),
+        of(hash_ids=True),
+        of(columns=frozenset({"flair"})),
+        of(columns=frozenset()),
         fingerprint(IngestSettings().recorded(), "other key"),
     ]
     assert len(set(others)) == len(others)
     assert of(quarantine_text=True) == of(overwrite=True) == of()
+
+
+def test_what_may_be_left_out_is_null_at_times_and_never_the_key() -> None:
+    optional = {field.name for field in table_schema("posts") if field.nullable}
+    assert optional - set(OPTIONAL_COLUMNS) == {"author", "removed", "retrieved_at", "permalink"}
+    assert set(OPTIONAL_COLUMNS) <= optional

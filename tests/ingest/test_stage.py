@@ -40,7 +40,7 @@ def dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dump:
 
 
 def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list[int]]:
-    with block_pool(IngestSettings(keep_authors=True), None, 1) as blocks:
+    with block_pool(IngestSettings(keep_authors=True), None, 0) as blocks:
         counting = Counting(blocks, stop_at)
         return stage(dump, folder, counting, lambda *_: None), counting.begun
 
@@ -74,7 +74,7 @@ def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
     whole, begun = staged(dump, tmp_path / "whole")
     asked = iter([False, False, True])
     with (
-        block_pool(IngestSettings(keep_authors=True), None, 1) as blocks,
+        block_pool(IngestSettings(keep_authors=True), None, 0) as blocks,
         pytest.raises(CancelledError),
     ):
         stage(dump, tmp_path / "parts", blocks, lambda *_: None, lambda: next(asked))
@@ -112,6 +112,9 @@ def test_a_process_that_is_killed_is_told(dump: Dump, tmp_path: Path) -> None:
             return super().submit(task, data)
 
     with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
-        blocks.submit(BlockTask(tmp_path / "first.parquet", 0, Position(), 0), b"{}\n").result()
+        # two at once, so that both processes are there: one that begins while another ends may be missed
+        first = [BlockTask(tmp_path / f"{n}.parquet", 0, Position(), 0) for n in range(2)]
+        for done in [blocks.submit(task, b"{}\n") for task in first]:
+            done.result()
         with pytest.raises(OutputError, match="ended from outside"):
             stage(dump, tmp_path / "killed", Killing(blocks), lambda *_: None)

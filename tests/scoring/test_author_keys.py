@@ -1,5 +1,6 @@
 """Posts and scores of two author keys are never joined by mistake."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from corpus_lonely.errors import InputError
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.scoring.inputs import find_posts
+from corpus_lonely.study.sample import SampleSettings, draw_sample
 from corpus_lonely.study.scores import scan_posts, scan_scores
 from corpus_lonely.tables import PLAIN_NAMES, footer
-from tests.ingest.lines import comment, submission, write_dump
+from tests.ingest.lines import DAY, MARCH, comment, submission, write_dump
 from tests.scoring.test_job import run
 
 
@@ -31,6 +33,26 @@ def test_posts_of_two_keys_are_refused(home: Path) -> None:
             scan_posts(str(home / pattern))
     assert find_posts(str(home / "plain/c")).author_key == PLAIN_NAMES
     assert scan_posts(home / "all" / "a").collect().height == 2
+
+
+def test_a_sample_of_hashed_ids_wants_the_same_key(home: Path, model: Path) -> None:
+    dump = write_dump(
+        home / "e.gz", [submission(f"{n}", created_utc=MARCH + n * 40 * DAY) for n in range(9)]
+    )
+    for name in ("c", "d"):
+        ingest_dumps([dump], home / "hashed" / name, IngestSettings(hash_ids=True))
+    run(home / "hashed" / "c", model, home / "scores" / "c")
+    drawn = draw_sample(_sample(home, "c"))
+    assert len(drawn) == 8
+    with pytest.raises(InputError, match="has ids hashed with the key"):
+        draw_sample(_sample(home, "d"))
+
+
+def _sample(home: Path, posts: str) -> SampleSettings:
+    return SampleSettings(
+        str(home / "scores" / "c"), str(home / "hashed" / posts), date(2020, 6, 1),
+        home / f"{posts}.csv", size=8,
+    )  # fmt: skip
 
 
 def test_scores_remember_the_key_and_are_not_joined(home: Path, model: Path) -> None:

@@ -18,6 +18,7 @@ from corpus_lonely import tables
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import files_sha256, read_json, write_json
+from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.scoring.describe import inspect_scores
 from corpus_lonely.scoring.job import ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts
@@ -406,3 +407,12 @@ def test_no_text_is_shown(scores: Path, made: Path) -> None:
     words = " ".join(filter(None, pq.read_table(made / "posts.parquet")["text"].to_pylist()))
     assert result.exit_code == 1
     assert not [word for word in set(words.split()) if f" {word} " in result.output]
+
+
+def test_a_model_is_described(model: Path) -> None:
+    ran = CliRunner().invoke(main, ["describe", str(model)])
+    assert ran.exit_code == 0, ran.output
+    assert f"fingerprint  {model_facts(model).fingerprint}" in ran.stdout
+    assert "Next: corpus-lonely score" in ran.stdout.splitlines()[-1]
+    told = json.loads(CliRunner().invoke(main, ["describe", str(model), "--json"]).stdout)
+    assert (told["kind"], told["taxonomy"], told["members"]) == ("model", "loneliness", 1)

@@ -153,6 +153,23 @@ def test_options_without_use_are_refused(
     assert told in ran.output
 
 
+def test_folders_of_other_kinds_are_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    ran = describe(tmp_path)
+    assert (ran.exit_code, "is no folder of posts, scores, a model" in ran.output) == (1, True)
+    assert "does not exist" in describe(tmp_path / "no").output
+    (tmp_path / "study.json").write_text("{}")
+    assert "open its report.html" in describe(tmp_path).output
+    (tmp_path / "adaptation.json").write_text(
+        '{"steps": 7, "perplexity": {"before": 9.5, "after": 4}}'
+    )
+    ran = describe(tmp_path)
+    assert (ran.exit_code, "before 9.5, after 4" in ran.output) == (0, True)
+    assert describe(tmp_path, "--figure", "f.svg").exit_code == 2
+    told = json.loads(describe(tmp_path, "--json").stdout)
+    assert (told["kind"], told["steps"]) == ("encoder", 7)
+
+
 def test_posts_without_their_record(made: Path) -> None:
     (made.with_name("posts.about") / "ingest.json").unlink()
     ran = describe(made)
