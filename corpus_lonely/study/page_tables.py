@@ -154,9 +154,7 @@ def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
 
 
 def _in_words(note: str) -> str:
-    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)").replace(
-        "hac", "least squares, Newey and West's errors"
-    )
+    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)")
 
 
 _METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan and Gladen"}
