@@ -165,7 +165,7 @@ def corrected_html(report: StudyReport) -> str:
     corrected = pl.DataFrame() if report.corrected is None else report.corrected
     rows = (
         [
-            f"{escape(row['group'])}: {escape(worded(row['label']))}, {row['measure'].replace('_', ' ')}",
+            f"{escape(named(row['group'], row['label']))}, {row['measure'].replace('_', ' ')}",
             f'<td class="text">{_METHODS[row["method"]]}</td>',
             f'<td class="text">{row["period"]}</td>',
             percent(row["raw"]),

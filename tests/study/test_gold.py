@@ -133,6 +133,10 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert powered == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
     assert counted == pytest.approx([1.0, 1.0, 0.0], abs=0.15)
     assert set(report.corrected["group"]) == {"lonely", "context"}
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    powered_row = told.filter(pl.col("method") == "prediction_powered").row(0, named=True)
+    assert f"by 300 labelled posts it is {100 * powered_row['corrected']:+.1f}, " in page
+    assert not any("other subreddits than the four" in caveat for caveat in report.caveats)
     assert any("stand on 300 labelled posts" in caveat for caveat in report.caveats)
     assert not any("not corrected" in caveat for caveat in report.caveats)
 
