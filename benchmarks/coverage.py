@@ -8,7 +8,7 @@ last, a trend, a season). The estimands:
   effect    what the cut adds to the probability of every post
   periods   the same with the shocks that these months happened to have: what was, not what would be
 Of placebo dates, which give no interval, 1 - the rate at which p <= .05 is shown. `naive` takes posts for
-independent; `its_hac` is what series of up to 120 months are not given. The last two worlds have a classifier that errs
+independent; `its_hac` is what no series is given. The last two worlds have a classifier that errs
 otherwise after the cut, and 300 labelled posts a period.
 """
 

@@ -1,10 +1,9 @@
 """Interrupted time series: level and slope of a monthly series change at the cut, errors correlated.
 
 y = level + slope * t + level change * after + slope change * (months since the cut) * after + error,
-with a yearly wave (one sine, one cosine) where there are 36 months or more. Two ways to intervals:
-  up to 120 months AR(1) errors by restricted maximum likelihood, t with Satterthwaite's degrees of freedom
-                   (Turner et al. 2021 find HAC errors too small on short series, and this the better choice)
-  longer           least squares with Newey and West's HAC errors, statsmodels
+with a yearly wave (one sine, one cosine) where there are 36 months or more. AR(1) errors by restricted maximum
+likelihood, t with Satterthwaite's degrees of freedom: Turner et al. 2021 find HAC errors too small on short series, and
+benchmarks/coverage.py on those of 180 months too. `hac` stands here for that comparison.
 
 Shapes: M months, P parameters.
 """
@@ -17,8 +16,6 @@ from scipy import optimize, stats
 
 from corpus_lonely.study.inference import Floats
 
-SHORT = 120
-"""Months; up to so many restricted likelihood is used, which in simulation misses less than HAC errors."""
 _SEASONAL = 36
 _FEWEST = 12
 _FEWEST_A_SIDE = 4
@@ -59,15 +56,12 @@ def change(times_M: Floats, values_M: Floats, cut: float) -> Change | None:
         return None
     if np.ptp(values_M) == 0:
         return None
-    regressors = design(times_M, cut)
-    if len(times_M) > SHORT:
-        return hac(regressors, values_M)
     return restricted(times_M, values_M, cut)
 
 
 def hac(regressors: Floats, values_M: Floats) -> Change:
-    """Least squares with Newey and West's errors; statsmodels, small-sample factor, t."""
-    # half a second to import, and needed by long series alone
+    """What a study does not use: least squares with Newey and West's errors; statsmodels, small-sample factor, t."""
+    # half a second to import, and needed by no study
     from statsmodels.regression.linear_model import OLS  # noqa: PLC0415
 
     lags = int(np.floor(4 * (len(values_M) / 100) ** (2 / 9)))

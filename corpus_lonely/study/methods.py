@@ -17,12 +17,10 @@ def methods(report: StudyReport) -> str:
         "(Cameron, Gelbach and Miller 2011)"
     )
     if "its_level" in notes:
-        way = (
-            "AR(1) errors by restricted maximum likelihood and Satterthwaite's degrees of freedom"
-            if notes["its_level"].startswith("reml")
-            else "Newey and West's errors"
+        text += (
+            ", and an interrupted time series of monthly shares was fitted with AR(1) errors by restricted maximum likelihood and "
+            f"Satterthwaite's degrees of freedom ({notes['its_level'].split(', ')[1]})"
         )
-        text += f", and an interrupted time series of monthly shares was fitted with {way} ({notes['its_level'].split(', ')[1]})"
     if "placebo_dates" in notes:
         text += (
             f". Randomisation inference moved the cut to earlier dates ({notes['placebo_dates']})"

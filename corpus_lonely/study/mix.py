@@ -83,8 +83,8 @@ def moved(mix: pl.DataFrame, column: str) -> float:
     return float((own["share_after"] - own["share_before"]).abs().sum()) / 2
 
 
-def caveats_of(mix: pl.DataFrame) -> Iterator[str]:
-    """What a changed mix means, and a corpus unlike the one the model was trained on."""
+def caveats_of(mix: pl.DataFrame, *, corrected: bool) -> Iterator[str]:
+    """What a changed mix means, and a corpus unlike the one the model was trained on, unless that is corrected for."""
     for column in mix["column"].unique(maintain_order=True):
         part = moved(mix, column)
         if part >= MUCH:
@@ -92,6 +92,8 @@ def caveats_of(mix: pl.DataFrame) -> Iterator[str]:
                 f"The mix changed: {100 * part:.0f} % of the posts after the cut would have to be of another {column} for it to be as "
                 f"before, and that alone can move every number. `standardised` (--standardise {column}) holds the mix still"
             )
+    if corrected:
+        return
     named = mix.filter(pl.col("column") == "subreddit", pl.col("value") != "unknown")
     posts = named["posts_before"] + named["posts_after"]
     every = int(posts.sum())

@@ -97,8 +97,24 @@ def _lead(report: StudyReport, cut: date) -> str:
     return stands + (
         f"<p>The mean probability that a post is {escape(root.labels[1])} was {percent(row['before'])} before and "
         f"{percent(row['after'])} after: {points(row['difference'])} percentage points, 95 % interval "
-        f"{interval(row['difference_low'], row['difference_high'])}. {said} "
+        f"{interval(row['difference_low'], row['difference_high'])}. {_corrected(report)}{said} "
         'A change is not yet an effect: read <a href="#limits">what this cannot say</a> first.</p>'
+    )
+
+
+def _corrected(report: StudyReport) -> str:
+    """Loneliness once more, corrected, where it is."""
+    if report.corrected is None or report.labelled is None:
+        return ""
+    told = report.corrected.filter(
+        pl.col("measure") == "mean_probability", pl.col("method") == "prediction_powered", pl.col("period") == "difference"
+    )  # fmt: skip
+    if told.is_empty():
+        return ""
+    row = told.row(0, named=True)
+    return (
+        f"Corrected for the model's errors by {len(report.labelled.rows):,} labelled posts it is {points(row['corrected'])}, "
+        f"{interval(row['low'], row['high'])}. The labels that follow are not corrected. "
     )
 
 
@@ -121,7 +137,7 @@ def _sections(
                 groups = apart_html(report.groups, report, "groups.csv", column)
                 yield "groups", f"Each {escape(column)} by itself", groups
             yield "estimators", "The same change by every estimator", estimators_html(report)
-    if report.corrected is not None and not report.corrected.is_empty():
+    if report.is_corrected:
         yield "corrected", "Corrected for the classifier's errors", corrected_html(report)
     yield "months", "Labels by month", heat_html(report)
     yield "coverage", "What the numbers stand on", coverage_html(report)

@@ -154,9 +154,7 @@ def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
 
 
 def _in_words(note: str) -> str:
-    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)").replace(
-        "hac", "least squares, Newey and West's errors"
-    )
+    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)")
 
 
 _METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan and Gladen"}
@@ -167,7 +165,7 @@ def corrected_html(report: StudyReport) -> str:
     corrected = pl.DataFrame() if report.corrected is None else report.corrected
     rows = (
         [
-            f"{escape(row['group'])}: {escape(worded(row['label']))}, {row['measure'].replace('_', ' ')}",
+            f"{escape(named(row['group'], row['label']))}, {row['measure'].replace('_', ' ')}",
             f'<td class="text">{_METHODS[row["method"]]}</td>',
             f'<td class="text">{row["period"]}</td>',
             percent(row["raw"]),

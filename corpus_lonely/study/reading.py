@@ -98,7 +98,7 @@ def read_sums(settings: Asked, progress: Progress | None = None) -> Sums:
     reader = _Reader(settings, progress or Silent())
     labels = gold.read_labelled(settings.gold, reader.taxonomy) if settings.gold else None
     reader.check(with_ids=labels is not None)
-    found = Months(reader.taxonomy, settings.by)
+    found = Months(reader.taxonomy, settings.by, reader.splits)
     for _, rows in reader.pieces(reader.selection):
         found.add(rows)
     units = _checked_units(found, settings)
@@ -139,6 +139,14 @@ class _Reader:
         asked += filter(None, (self.selection.group, self.selection.stratum))
         there = self._frame.collect_schema()
         return [name for name in dict.fromkeys(asked) if name not in there]
+
+    @property
+    def splits(self) -> list[str]:
+        """Columns that split rows, of those that there are or are asked for."""
+        asked = self.selection
+        there = "subreddit" in self._frame.collect_schema()
+        wanted = {"stratum": asked.stratum, "group": asked.group, "subreddit": there}
+        return [name for name in SPLITS if wanted[name]]
 
     def check(self, *, with_ids: bool) -> None:
         """Before anything long is read."""
@@ -208,8 +216,8 @@ class _Second:
             if asked
         }
         self._first = first
-        self._large = {name: first.largest(name, MOST_STRATA) for name in SPLITS}
-        self._mixes = [Mix(name) for name in MIXED]
+        self._large = {name: first.largest(name, MOST_STRATA) for name in first.splits}
+        self._mixes = [Mix(name) for name in MIXED if name not in SPLITS or name in first.splits]
         self._labelled: list[pl.DataFrame] = []
 
     def add(self, piece: pl.DataFrame, rows: pl.DataFrame) -> None:

@@ -117,6 +117,11 @@ class StudyReport:
         return always if self.corrected is None else {**always, "corrected": self.corrected}
 
     @property
+    def is_corrected(self) -> bool:
+        """Whether there were labelled posts enough to correct for the classifier's errors."""
+        return self.corrected is not None and not self.corrected.is_empty()
+
+    @property
     def course(self) -> pl.DataFrame:
         """By week where that is asked for, else by month."""
         return self.monthly if self.weekly is None else self.weekly
@@ -187,7 +192,7 @@ def caveats(report: StudyReport, kind: str, min_authors: int) -> list[str]:
         INTERVALS_CAVEAT,
         *_about_estimators(report),
         *_about_kinds(coverage, kind),
-        *caveats_of(report.mix),
+        *caveats_of(report.mix, corrected=report.is_corrected),
         *_about_groups(report, min_authors),
         *_about_authors(coverage, min_authors, report.unit),
         *_about_rows(coverage),

@@ -243,10 +243,15 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
         figures["sensitivity"] = (
             charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
             "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
-            f"The whole change would be the model's if it called {false:+.1f} percentage points more of the posts that are not "
-            f"lonely lonely, or found {found:+.1f} points more of those that are, or both in part. Only labels tell: see --gold.",
+            f"The whole change would be the model's if, from the cut on, it took {abs(false):.1f} percentage points {_more(false)} of the "
+            f"posts that are not lonely for lonely, or found {abs(found):.1f} points {_more(found)} of those that are, or both in part. "
+            "Only labelled posts can tell.",
         )  # fmt: skip
     return figures
+
+
+def _more(change: float) -> str:
+    return "more" if change >= 0 else "less"
 
 
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:

@@ -135,12 +135,13 @@ class Authors:
 class Months:
     """`aggregate.monthly_sums` with `authors`, by month or week, the kinds there are, and posts by what splits rows."""
 
-    def __init__(self, taxonomy: Taxonomy, by: str = "month") -> None:
+    def __init__(self, taxonomy: Taxonomy, by: str = "month", splits: Iterable[str] = ()) -> None:
+        """splits: those of `SPLITS` that rows have; the others would be counted for nothing."""
         self._taxonomy, self._by = taxonomy, by
         self._keys = aggregate.unit_keys(by)
         self._sums = RunningSums(*self._keys)
         self._authors = Authors(MOST_BY_MONTH, *self._keys)
-        self._sizes = {name: RunningSums(name) for name in SPLITS}
+        self._sizes = {name: RunningSums(name) for name in splits}
         self.kinds: set[str] = set()
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -195,6 +196,11 @@ class Months:
         sums = self._sums.table()
         names = aggregate.named_months(sums).select(self._by, "period").iter_rows()
         return sums.filter(pl.Series([name not in hidden for name in names], dtype=pl.Boolean))
+
+    @property
+    def splits(self) -> list[str]:
+        """What posts are counted by."""
+        return list(self._sizes)
 
     def largest(self, split: str, most: int) -> list[str]:
         """By posts in the windows; of a stratum, in that before the cut."""

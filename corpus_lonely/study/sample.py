@@ -84,12 +84,13 @@ def _check_ids_join(settings: SampleSettings) -> None:
 
 def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
     frame = scan_scores(settings.scores)
-    if "post_id" not in frame.collect_schema().names():
+    there = frame.collect_schema().names()
+    if "post_id" not in there:
         raise InputError("has no column 'post_id'", where=settings.scores)
     selection = Selection(
         taxonomy, settings.cut, settings.kind, pre=settings.pre, post=settings.post
     )
-    rows = aggregate.usable(frame, selection, settings.scores, carried=("post_id", "subreddit"))
+    rows = aggregate.usable(frame, selection, settings.scores, carried=("post_id",))
     lonely = pl.col(taxonomy.root.name)
     band = pl.coalesce(
         *(pl.when(lonely < edge).then(pl.lit(f"to {edge:g}")) for edge in EDGES), pl.lit("to 1")
@@ -97,7 +98,7 @@ def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
     table = (
         rows.filter(pl.col("inside"))
         .select(
-            pl.col("^(post_id|subreddit)$"),
+            *(name for name in ("post_id", "subreddit") if name in there),
             "period",
             pl.format("{} {}", "period", band).alias("stratum"),
         )

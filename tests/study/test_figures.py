@@ -54,7 +54,9 @@ def test_the_cut_is_marked_in_every_panel(figure: Figure) -> None:
 def test_every_label_is_named_beside_its_line_in_its_colour(figure: Figure) -> None:
     for panel, category in zip(figure.axes[1:5], loneliness().categories, strict=True):
         names = {text.get_text(): text.get_color() for text in panel.texts}
-        assert set(names) == {label.replace("_", " ") for label in category.labels}
+        assert set(names) == {
+            "n/a" if label == "na" else label.replace("_", " ") for label in category.labels
+        }
         assert len(set(names.values())) == len(names)
         lines = {line.get_color() for line in panel.get_lines() if line.get_gid() != "cut"}
         assert lines == set(names.values())

@@ -31,7 +31,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shift = np.where(after, 0.2, 0.0)
     scored = np.clip(0.15 + 0.55 * truth + shift + rng.normal(0, 0.2, len(table)), 0.01, 0.99)
     lonely = pl.when(pl.col("status") == "ok").then(pl.Series(scored.astype(np.float32)))
-    table = table.with_columns(lonely.alias("lonely"))
+    sub = (
+        pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("College")).otherwise(pl.lit("lonely"))
+    )
+    table = table.with_columns(lonely.alias("lonely"), sub.alias("subreddit"))
     write_scores(folder / "scores", table)
     posts = table.select("post_id", "created_at", pl.format("words {}", "post_id").alias("text"))
     (folder / "posts").mkdir()
@@ -81,6 +84,8 @@ def test_a_sample_is_its_owners_alone_and_its_weights_add_up(
     own = table.filter(pl.col("stratum") == "after to 0.9")
     assert own["weight"].unique().to_list() == pytest.approx([len(middle) / len(own)])
     assert table["stratum"].to_list() != sorted(table["stratum"])
+    names = dict(scored.select("post_id", pl.col("subreddit").str.to_lowercase()).iter_rows())
+    assert table["subreddit"].to_list() == [names[post] for post in table["post_id"]]
     assert "text" not in drawn.columns
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -128,6 +133,10 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert powered == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
     assert counted == pytest.approx([1.0, 1.0, 0.0], abs=0.15)
     assert set(report.corrected["group"]) == {"lonely", "context"}
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    powered_row = told.filter(pl.col("method") == "prediction_powered").row(0, named=True)
+    assert f"by 300 labelled posts it is {100 * powered_row['corrected']:+.1f}, " in page
+    assert not any("other subreddits than the four" in caveat for caveat in report.caveats)
     assert any("stand on 300 labelled posts" in caveat for caveat in report.caveats)
     assert not any("not corrected" in caveat for caveat in report.caveats)
 
