@@ -10,6 +10,7 @@ rounded once, and GELU is computed on sums that are still in float32. What adds 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from transformers.activations import GELUActivation
 _linear_pointwise: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 _reorder_linear_weight: Any = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
 _has_bf16_units: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+_TOLERANCE = 0.05
+"""What rounding explains is a tenth of that."""
 _ROWS = 2048
 """For how many rows the weights are laid out; other numbers work as well."""
 
@@ -88,10 +91,22 @@ class _Computed(nn.Module):
         return x if self.rounding.on else self.activation(x)
 
 
+@lru_cache
 def can_round() -> bool:
-    """Whether this torch has the operators, and this CPU the units."""
+    """Whether this torch has the operators, and this CPU the units: a small product tells."""
     operators = (_linear_pointwise, _reorder_linear_weight, _has_bf16_units)
-    return all(operators) and bool(_has_bf16_units())
+    if not all(operators) or not _has_bf16_units():
+        return False
+    linear = nn.Linear(64, 64)
+    product = Product(linear, Rounding())
+    product.gelu = True
+    x = torch.linspace(-1, 1, 8 * 64).reshape(8, 64)
+    try:
+        with torch.inference_mode():
+            off = product(x).float() - nn.functional.gelu(linear(x))
+    except (RuntimeError, TypeError, NotImplementedError):
+        return False
+    return bool(off.abs().max() < _TOLERANCE)
 
 
 def round_products(encoders: Sequence[PreTrainedModel]) -> Rounding:
