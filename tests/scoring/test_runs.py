@@ -92,6 +92,7 @@ def stats(out: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.iterdir()}
 
 
+@pytest.mark.long
 def test_the_number_of_workers_does_not_change_a_byte(
     slow_model: Path, many_posts: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_kill_9_loses_nothing_and_leaves_nobody(
     assert sorted(p.name for p in (tmp_path / "scores.about").iterdir()) == ["lock", "scores.json"]
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced(
     slow_model: Path, many_posts: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
