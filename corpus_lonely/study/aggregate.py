@@ -85,9 +85,10 @@ class Selection:
     suppressed: tuple[tuple[str, str], ...] = ()
     """Months (`YYYY-MM`), each with its period, that are left out."""
     pre: int | None = None
-    """Months before the cut that are compared; all when None. Other rows serve trend and season alone."""
+    """Months before the cut that are compared, rounded up to whole units of `by`; all when None. Other rows serve
+    trend and season alone."""
     post: int | None = None
-    """Months from the cut on that are compared; all when None."""
+    """Months from the cut on that are compared, rounded up likewise; all when None."""
     dealt: bool = False
     """Whether authors are dealt into `DEALT_CLUSTERS`, for there are too many to keep apart."""
     stratum: str | None = None
@@ -260,11 +261,14 @@ def _begins(selection: Selection) -> pl.Expr:
 
 
 def _inside(created: pl.Expr, selection: Selection) -> pl.Expr:
-    begins, inside = _begins(selection), pl.lit(True)
+    """Windows take in whole the month (or week) that their edge lies in: else a table of whole months, less
+    the window, would tell of the few days and people that the edge cuts off."""
+    begins, by, inside = _begins(selection), selection.by, pl.lit(True)
     if selection.pre is not None:
-        inside &= created >= begins.dt.offset_by(f"-{selection.pre}mo")
+        inside &= created >= _begin(begins.dt.offset_by(f"-{selection.pre}mo"), by)
     if selection.post is not None:
-        inside &= created < begins.dt.offset_by(f"{selection.post}mo")
+        last = begins.dt.offset_by(f"{selection.post}mo").dt.offset_by("-1us")
+        inside &= created < _begin(last, by).dt.offset_by("1w" if by == "week" else "1mo")
     return inside
 
 

@@ -58,9 +58,10 @@ class StudySettings:
     """Bootstrap replicates."""
     seed: int = 0
     pre: int | None = None
-    """Months before the cut that are compared; all when None. Earlier ones serve trend and season."""
+    """Months before the cut that are compared, rounded up to whole ones (or weeks); all when None. Earlier ones
+    serve trend and season."""
     post: int | None = None
-    """Months from the cut on that are compared; all when None."""
+    """Months from the cut on that are compared, rounded up likewise; all when None."""
     standardise: str | None = None
     """`subreddit` or `kind`: hold its mix at that of before, as one more estimate."""
     gold: Path | None = None
