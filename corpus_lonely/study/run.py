@@ -156,7 +156,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     for name, own in (("kind", sums.kinds), ("group", sums.groups)):
         if own is not None:
             drawn = resampled_cells(own, columns, replicates, seed)
-            alone[name] = apart_table(own, drawn, taxonomy, settings.min_authors, name)
+            alone[name] = apart_table(
+                own, drawn, taxonomy, settings.min_authors, name, sums.people[name]
+            )
     corrected = None
     if sums.labelled is not None:
         corrected = gold.corrected_table(sums.labelled, cells, asked)

@@ -124,6 +124,34 @@ def test_groups_too_small_are_pooled_and_then_others_with_them(
     assert any("groups of 'subreddit' are not shown" in caveat for caveat in none.caveats)
 
 
+def test_posts_without_an_author_are_not_as_many_people(
+    corpus: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Four known authors a side and a crowd of lone posts, which may all be of one: too few to be shown."""
+    ok = corpus.filter(pl.col("status") == "ok").drop("text", "score", "over_18")
+    few = pl.col("author").is_in([f"author{n}" for n in range(4)])
+    in_group = (few | pl.col("author").is_null()) & (pl.int_range(pl.len()) % 2 == 0)
+    value = pl.when(in_group).then(pl.lit("few")).otherwise(pl.lit("many"))
+    rows = ok.with_columns(value.alias("team"), pl.when(in_group).then(pl.lit("comment")).otherwise(pl.lit("submission")).alias("kind"))  # fmt: skip
+    known = pl.col("author").drop_nulls().n_unique()
+    sides = rows.filter(pl.col("team") == "few").group_by(pl.col("created_at") < CUT)
+    assert sides.agg(known)["author"].to_list() == [4, 4]
+    asked: dict[str, Any] = {"posts": None, "group": "team"}
+    write_scores(tmp_path / "s", rows)
+    hidden = study(tmp_path, tmp_path / "a", scores=str(tmp_path / "s"), **asked)
+    for table in (hidden.groups, hidden.kinds):
+        assert table is not None
+        assert table.is_empty()
+    shown = study(tmp_path, tmp_path / "b", scores=str(tmp_path / "s"), min_authors=4, **asked)
+    assert shown.groups is not None
+    assert set(shown.groups["value"]) == {"few", "many"}
+    # nobody at all is known: posts stand in, as they do for months
+    write_scores(tmp_path / "t", rows.drop("author"))
+    bare = study(tmp_path, tmp_path / "c", scores=str(tmp_path / "t"), **asked)
+    assert bare.groups is not None
+    assert set(bare.groups["value"]) == {"few", "many"}
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=8),
     st.integers(1, 6),
