@@ -250,7 +250,7 @@ def _mean_scores(
     value, draws_R = shares(estimand.numerator, scores.above, scores.above_R)
     if estimand.denominator != "posts":
         below, below_R = shares(estimand.denominator, scores.below, scores.below_R)
-        value, draws_R = value / below, draws_R / below_R
+        value, draws_R = mean_scores.over(value, below), mean_scores.over(draws_R, below_R)
     return scores.raw, mean_scores.corrected(float(value), draws_R)
 
 
