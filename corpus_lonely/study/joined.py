@@ -46,7 +46,8 @@ def look_up(
     """Reads `columns` of the posts, a piece at a time.
 
     where: of columns that filter alone, only these values are told apart. groups: columns whose every value
-    is. Raises InputError for a column that is not there, SettingsError for one with too many values.
+    is. Raises InputError for a column that is not there and for two values of one post, SettingsError for a
+    column with too many values.
     """
     frame = scan_posts(posts)
     types = frame.collect_schema()
@@ -73,8 +74,17 @@ def look_up(
     if not len(every):
         raise InputError("holds no post", where=posts)
     order = np.argsort(every, kind="stable")
+    every = every[order]
     codes = {name: coder.codes()[order] for name, coder in coders.items()}
-    return Lookup(every[order], codes, {name: coder.values() for name, coder in coders.items()})
+    twice = every[1:] == every[:-1]
+    for name, own in codes.items():
+        if (twice & (own[1:] != own[:-1])).any():
+            raise InputError(
+                f"holds a post_id twice with different values of {name!r}",
+                where=posts,
+                hint="Give posts in which each is there once",
+            )
+    return Lookup(every, codes, {name: coder.values() for name, coder in coders.items()})
 
 
 class _Codes:

@@ -256,6 +256,22 @@ def test_what_posts_lack_is_named(
     assert not (tmp_path / "report").exists()
 
 
+def test_a_post_twice_must_have_one_value(
+    folder: Path, corpus: pl.DataFrame, tmp_path: Path
+) -> None:
+    posts = corpus.select("post_id", "created_at", "text", "over_18", "score")
+    again = posts.filter(pl.col("over_18")).tail(1)
+    write_scores(tmp_path / "same", pl.concat([posts, again]))
+    told = study(folder, tmp_path / "a", posts=str(tmp_path / "same"), group="over_18")
+    assert told.coverage.kept == len(kept(corpus))
+    write_scores(tmp_path / "other", pl.concat([posts, again.with_columns(over_18=False)]))
+    with pytest.raises(
+        InputError, match="holds a post_id twice with different values of 'over_18'"
+    ):
+        study(folder, tmp_path / "b", posts=str(tmp_path / "other"), group="over_18")
+    assert not (tmp_path / "b").exists()
+
+
 def test_what_an_earlier_report_had_and_this_one_has_not_goes(folder: Path, tmp_path: Path) -> None:
     study(folder, tmp_path, group="over_18", by="week")
     (tmp_path / "report" / "notes.csv").write_text("the user's own")
