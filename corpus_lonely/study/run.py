@@ -186,8 +186,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
 
 def _check_out(settings: StudySettings) -> None:
     out = settings.out.resolve()
-    if data_places(settings.scores) & {out, *out.parents}:
-        raise SettingsError(f"--out must not lie in the folder of scores, got {settings.out}")
+    for what, place in (("scores", settings.scores), ("posts", settings.posts)):
+        if place is not None and data_places(place) & {out, *out.parents}:
+            raise SettingsError(f"--out must not lie in the folder of {what}, got {settings.out}")
     if out.exists() and not out.is_dir():
         raise OutputError("is a file, not a folder", where=settings.out)
 
