@@ -25,8 +25,11 @@ from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
 from corpus_lonely.study.series import series_of
 
 STRATA = ("subreddit", "kind")
-PRIVATE = ("text", "title", "author", "post_id", "permalink", "link_id", "parent_id")
-"""Columns whose values no report shows."""
+PRIVATE = (
+    "text", "title", "body", "selftext", "author", "author_flair", "post_id", "id", "name", "permalink", "url",
+    "link_id", "parent_id", "crosspost",
+)  # fmt: skip
+"""Columns whose values no report shows, in whatever case."""
 TABLES = (
     "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
 )  # fmt: skip
@@ -93,7 +96,7 @@ class StudySettings:
                 for name, months in (("pre", self.pre), ("post", self.post))
             ),
             (
-                self.group not in PRIVATE,
+                self.group is None or self.group.strip().lower() not in PRIVATE,
                 f"--group must be no column of texts, people or posts, got {self.group!r}",
             ),
             (

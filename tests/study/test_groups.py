@@ -250,7 +250,7 @@ def test_what_posts_lack_is_named(
     monkeypatch.setattr(joined, "MOST_VALUES", 5)
     with pytest.raises(SettingsError, match="'score' has more than 5 different values"):
         study(folder, tmp_path, group="score")
-    for private in ("text", "author", "post_id"):
+    for private in ("text", "author", "post_id", "Author", "crosspost", "author_flair", "id", "name", "body", "SelfText", "url"):  # fmt: skip
         with pytest.raises(SettingsError, match="must be no column of texts, people or posts"):
             study(folder, tmp_path, group=private)
     assert not (tmp_path / "report").exists()
