@@ -246,19 +246,12 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
     row = report.periods.row(0, named=True)
     ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
     if all(end is not None for end in ends) and 0 < ends[0] < 1:
-        false, found = (100 * drift for drift in charts.explained_by(*ends[:2]))
         figures["sensitivity"] = (
             charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
             "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
-            f"The whole change would be the model's if, from the cut on, it took {abs(false):.1f} percentage points {_more(false)} of the "
-            f"posts that are not lonely for lonely, or found {abs(found):.1f} points {_more(found)} of those that are, or both in part. "
-            "Only labelled posts can tell.",
+            f"{charts.drift_told(*ends[:2])} Only labelled posts can tell.",
         )  # fmt: skip
     return figures
-
-
-def _more(change: float) -> str:
-    return "more" if change >= 0 else "less"
 
 
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:
