@@ -234,8 +234,9 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
         raise SettingsError(f"--kind must be one of {', '.join(KINDS)}, got {selection.kind!r}")
     needed = ["created_at", "status", *selection.taxonomy.score_columns]
     needed += ["kind"] if selection.kind != "both" else []
-    needed += filter(None, (selection.stratum, selection.group))
-    needed += [name for name, _ in selection.where]
+    in_posts = [*filter(None, (selection.stratum, selection.group))]
+    in_posts += [name for name, _ in selection.where]
+    needed += in_posts
     names = frame.collect_schema().names()
     missing = [name for name in needed if name not in names]
     if missing:
@@ -243,7 +244,7 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
             f"has no column {missing[0]!r}; its columns are {', '.join(names)}",
             where=where,
             hint="Score posts that have it: `corpus-lonely score` passes it through"
-            + ("; or give --posts" if missing[0] not in _OF_SCORES else ""),
+            + ("; or give --posts" if missing[0] in set(in_posts) - set(_OF_SCORES) else ""),
         )
     found = frame.collect_schema()["created_at"]
     if not isinstance(found, pl.Datetime):

@@ -25,7 +25,7 @@ from corpus_lonely.study.running import (
     Months,
     RunningSums,
 )
-from corpus_lonely.study.scores import scan_scores, taxonomy_of
+from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
 from corpus_lonely.taxonomy import Taxonomy
 
 MOST_AUTHORS = 100_000
@@ -166,6 +166,10 @@ class _Reader:
             asked = self.selection
             groups = filter(None, (asked.group, asked.stratum))
             self._posts = look_up(self._settings.posts, self._lacks, asked.where, set(groups))
+        elif (
+            self._settings.posts is not None
+        ):  # not needed, but a wrong path is a mistake all the same
+            scan_posts(self._settings.posts)
         self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
 
     def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

@@ -1,6 +1,7 @@
 """Polars against plain Python loops."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -179,8 +180,15 @@ def test_what_is_missing_is_named(table: pl.DataFrame) -> None:
     for column in ("created_at", "context_social"):
         with pytest.raises(InputError, match=f"^scores: has no column '{column}'"):
             rows_of(table.drop(column))
-    with pytest.raises(InputError, match="'kind'"):
-        rows_of(table.drop("kind"), Selection(TAXONOMY, date(2020, 3, 11), "comment"))
+    for column, asked, helps in (
+        ("kind", {"kind": "comment"}, False),
+        ("context_social", {}, False),
+        ("kind", {"group": "kind"}, True),
+        ("kind", {"kind": "comment", "where": (("kind", "comment"),)}, True),
+    ):
+        with pytest.raises(InputError, match=f"'{column}'") as caught:
+            rows_of(table.drop(column), replace(SELECTION, **asked))
+        assert ("give --posts" in str(caught.value)) == helps
     with pytest.raises(InputError, match="not a timestamp"):
         rows_of(table.with_columns(pl.col("created_at").cast(pl.String)))
     with pytest.raises(SettingsError, match="--kind must be one of"):

@@ -247,6 +247,8 @@ def test_what_posts_lack_is_named(
         study(folder, tmp_path, where=(("mood", "sad"),))
     with pytest.raises(InputError, match=r"has no column 'over_18'.*or give --posts"):
         study(folder, tmp_path, posts=None, group="over_18")
+    with pytest.raises(InputError, match="nowhere"):  # though nothing is looked up there
+        study(folder, tmp_path, posts=str(tmp_path / "nowhere"))
     monkeypatch.setattr(joined, "MOST_VALUES", 5)
     with pytest.raises(SettingsError, match="'score' has more than 5 different values"):
         study(folder, tmp_path, group="score")
