@@ -1,11 +1,14 @@
 """Columns of posts beside scores, groups by themselves, weeks, and the mix: against plain loops."""
 
+import gc
+import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -272,6 +275,18 @@ def test_a_post_twice_must_have_one_value(
     ):
         study(folder, tmp_path / "b", posts=str(tmp_path / "other"), group="over_18")
     assert not (tmp_path / "b").exists()
+
+
+def test_codes_are_taken_in_order_and_not_kept() -> None:
+    coder = joined._Codes("flair", None)
+    for part in (["b", None], ["A", "B", "a"]):
+        coder.add(pl.Series(part))
+    kept = weakref.ref(coder._parts[0])
+    codes = coder.taken(np.array([4, 3, 2, 1, 0]))
+    found = [None if code < 0 else coder.values()[int(code)] for code in codes]
+    assert found == ["a", "b", "a", None, "b"]
+    gc.collect()
+    assert kept() is None
 
 
 def test_what_an_earlier_report_had_and_this_one_has_not_goes(folder: Path, tmp_path: Path) -> None:
