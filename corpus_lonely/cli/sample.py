@@ -23,7 +23,11 @@ from corpus_lonely.cli.options import DAY, FILE, common
     default="both",
     help="Which posts are drawn from.",
 )
-@click.option("--pre", type=click.IntRange(min=1), help="Only of so many months before the cut.")
+@click.option(
+    "--pre",
+    type=click.IntRange(min=1),
+    help="Only of so many months before the cut, rounded up to whole ones.",
+)
 @click.option("--post", type=click.IntRange(min=1), help="Only of so many months from the cut on.")
 @click.option("--seed", type=int, default=0, help="Of the draw.")
 @click.option("--overwrite", is_flag=True, help="Replace the file, and labels in it.")

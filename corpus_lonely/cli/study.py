@@ -45,12 +45,13 @@ from corpus_lonely.cli.options import ASSIGNMENT, DAY, EXISTING, FOLDER, common
 @click.option(
     "--pre",
     type=click.IntRange(min=1),
-    help="Compare only so many months before the cut; by default all. Earlier ones still serve trend and season.",
+    help="Compare only so many months before the cut, rounded up to whole calendar months (weeks with `--by week`); by "
+    "default all. Earlier ones still serve trend and season.",
 )
 @click.option(
     "--post",
     type=click.IntRange(min=1),
-    help="Compare only so many months from the cut on; by default all.",
+    help="Compare only so many months from the cut on, rounded up likewise; by default all.",
 )
 @click.option(
     "--standardise",

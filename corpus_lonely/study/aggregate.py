@@ -85,9 +85,10 @@ class Selection:
     suppressed: tuple[tuple[str, str], ...] = ()
     """Months (`YYYY-MM`), each with its period, that are left out."""
     pre: int | None = None
-    """Months before the cut that are compared; all when None. Other rows serve trend and season alone."""
+    """Months before the cut that are compared, rounded up to whole units of `by`; all when None. Other rows serve
+    trend and season alone."""
     post: int | None = None
-    """Months from the cut on that are compared; all when None."""
+    """Months from the cut on that are compared, rounded up likewise; all when None."""
     dealt: bool = False
     """Whether authors are dealt into `DEALT_CLUSTERS`, for there are too many to keep apart."""
     stratum: str | None = None
@@ -233,8 +234,9 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
         raise SettingsError(f"--kind must be one of {', '.join(KINDS)}, got {selection.kind!r}")
     needed = ["created_at", "status", *selection.taxonomy.score_columns]
     needed += ["kind"] if selection.kind != "both" else []
-    needed += filter(None, (selection.stratum, selection.group))
-    needed += [name for name, _ in selection.where]
+    in_posts = [*filter(None, (selection.stratum, selection.group))]
+    in_posts += [name for name, _ in selection.where]
+    needed += in_posts
     names = frame.collect_schema().names()
     missing = [name for name in needed if name not in names]
     if missing:
@@ -242,7 +244,7 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
             f"has no column {missing[0]!r}; its columns are {', '.join(names)}",
             where=where,
             hint="Score posts that have it: `corpus-lonely score` passes it through"
-            + ("; or give --posts" if missing[0] not in _OF_SCORES else ""),
+            + ("; or give --posts" if missing[0] in set(in_posts) - set(_OF_SCORES) else ""),
         )
     found = frame.collect_schema()["created_at"]
     if not isinstance(found, pl.Datetime):
@@ -260,11 +262,14 @@ def _begins(selection: Selection) -> pl.Expr:
 
 
 def _inside(created: pl.Expr, selection: Selection) -> pl.Expr:
-    begins, inside = _begins(selection), pl.lit(True)
+    """Windows take in whole the month (or week) that their edge lies in: else a table of whole months, less
+    the window, would tell of the few days and people that the edge cuts off."""
+    begins, by, inside = _begins(selection), selection.by, pl.lit(True)
     if selection.pre is not None:
-        inside &= created >= begins.dt.offset_by(f"-{selection.pre}mo")
+        inside &= created >= _begin(begins.dt.offset_by(f"-{selection.pre}mo"), by)
     if selection.post is not None:
-        inside &= created < begins.dt.offset_by(f"{selection.post}mo")
+        last = begins.dt.offset_by(f"{selection.post}mo").dt.offset_by("-1us")
+        inside &= created < _begin(last, by).dt.offset_by("1w" if by == "week" else "1mo")
     return inside
 
 

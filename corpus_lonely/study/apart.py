@@ -38,20 +38,15 @@ def shown_values(
 
 
 def apart_table(
-    sums: pl.DataFrame, cells: Cells, taxonomy: Taxonomy, fewest: int, name: str
+    sums: pl.DataFrame, cells: Cells, taxonomy: Taxonomy, fewest: int, name: str, people: People
 ) -> pl.DataFrame:
     """See `kinds.csv` and `groups.csv`: before, after and difference of each value; authors resampled.
 
-    sums: `aggregate.cluster_sums` by `name`, of which cells are made. Values with fewer than `fewest` clusters
+    sums: `aggregate.cluster_sums` by `name`, of which cells are made. Values with fewer than `fewest` people
     in a period are pooled, or left out where that is too few still; empty where fewer than two are left.
+    people: not clusters, for each post without an author is one of those, and many may be of one person.
     """
     inside = sums.filter("inside")
-
-    def people(chosen: Sequence[str]) -> list[int]:
-        own = inside.filter(pl.col(name).is_in(list(chosen)))
-        counts = own.group_by("period").agg(pl.col("cluster").n_unique())
-        return [dict(counts.iter_rows()).get(side, 0) for side in (BEFORE, AFTER)]
-
     by_size = inside.group_by(name).agg(pl.col("posts").sum())
     values = by_size.sort("posts", name, descending=[True, False])[name].to_list()
     good, rest = shown_values(values, people, fewest, may_lack=False)

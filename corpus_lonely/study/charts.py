@@ -131,6 +131,29 @@ def explained_by(before: float, difference: float) -> tuple[float, float]:
     return difference / (1 - before), difference / before
 
 
+def drift_told(before: float, difference: float) -> str:
+    """The same in words; a rate that would have to change by more than 100 points explains nothing by itself."""
+    false, found = (100 * drift for drift in explained_by(before, difference))
+    took = f"it took {abs(false):.1f} percentage points {_more(false)} of the posts that are not lonely for lonely"
+    missed = f"found {abs(found):.1f} points {_more(found)} of those that are"
+    told = "The whole change would be the model's if, from the cut on, "
+    if abs(found) > 100:
+        return (
+            f"{told}{took}. No change of sensitivity, which is how many of those that are lonely it finds, could "
+            "explain it alone."
+        )
+    if abs(false) > 100:
+        return (
+            f"{told}it {missed.replace('those that are', 'the posts that are lonely')}. No change of the rate of false "
+            "positives could explain it alone."
+        )
+    return f"{told}{took}, or {missed}, or both in part."
+
+
+def _more(change: float) -> str:
+    return "more" if change >= 0 else "less"
+
+
 def draw_sensitivity(before: float, difference: float, low: float, high: float) -> Figure:
     """Which changes of a classifier's error rates would by themselves make the difference of loneliness.
 
@@ -138,7 +161,7 @@ def draw_sensitivity(before: float, difference: float, low: float, high: float) 
     """
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     panel = figure.subplots()
-    reach = 100 * max(0.02, 1.5 * max(abs(low), abs(high)) / max(before, 1 - before))
+    reach = 100 * min(1.0, max(0.02, 1.5 * max(abs(low), abs(high)) / max(before, 1 - before)))
     drift = np.linspace(-reach, reach, 50)
     lines = [(100 * x - (1 - before) * drift) / before for x in (low, difference, high)]
     panel.fill_between(drift, lines[0], lines[2], color=ORANGE, alpha=0.2, linewidth=0)
@@ -147,7 +170,7 @@ def draw_sensitivity(before: float, difference: float, low: float, high: float) 
     panel.annotate(
         "no drift", (0, 0), xytext=(5, 5), textcoords="offset points", color=BLUE, fontsize=9
     )
-    panel.set_ylim(-2 * reach, 2 * reach)
+    panel.set_ylim(-min(2 * reach, 100), min(2 * reach, 100))
     panel.set_xlabel("change of the rate of false positives, percentage points", fontsize=9)
     panel.set_ylabel("change of sensitivity, percentage points", fontsize=9)
     figure.supxlabel(

@@ -34,6 +34,10 @@ class Labelled:
     categories: tuple[str, ...]
     """Those that are labelled."""
 
+    def posts(self, period: str) -> int:
+        """How many labelled posts the period has."""
+        return int((self.rows["period"] == period).sum())
+
 
 def read_labelled(path: Path, taxonomy: Taxonomy) -> pl.DataFrame:
     """`post_id`, `weight`, `stratum`, and `truth_…` of each score column; null where not filled in.
@@ -135,11 +139,15 @@ def matched(
 
 
 def corrected_table(labelled: Labelled, cells: Cells, asked: list[Estimand]) -> pl.DataFrame:
-    """See `corrected.csv`: raw and corrected values of each period and of the difference, with intervals."""
+    """See `corrected.csv`: raw and corrected values of each period and of the difference, with intervals.
+
+    Without a row where one of the periods has fewer than `FEWEST` labelled posts: half a correction is none.
+    """
+    enough = min(labelled.posts(period) for period in (BEFORE, AFTER)) >= FEWEST
     known = [e for e in asked if f"truth_{_truth_of(e)}" in labelled.rows.columns]
     lines = [
         line
-        for estimand in known
+        for estimand in (known if enough else ())
         for method in _methods(estimand)
         for line in _lines(labelled, cells, estimand, method)
     ]
@@ -170,8 +178,6 @@ def _lines(
     names = (estimand.group, estimand.label, estimand.measure, method)
     for period in (BEFORE, AFTER):
         rows = labelled.rows.filter(pl.col("period") == period)
-        if len(rows) < FEWEST:
-            return
         way = _powered if method == "prediction_powered" else _mean_scores
         way = _rogan if estimand.numerator == "above" else way
         raw, told = way(rows, cells, estimand, period)
@@ -250,7 +256,7 @@ def _mean_scores(
     value, draws_R = shares(estimand.numerator, scores.above, scores.above_R)
     if estimand.denominator != "posts":
         below, below_R = shares(estimand.denominator, scores.below, scores.below_R)
-        value, draws_R = value / below, draws_R / below_R
+        value, draws_R = mean_scores.over(value, below), mean_scores.over(draws_R, below_R)
     return scores.raw, mean_scores.corrected(float(value), draws_R)
 
 

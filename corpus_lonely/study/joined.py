@@ -19,7 +19,10 @@ _NONE = -1
 
 @dataclass(frozen=True)
 class Lookup:
-    """Values of N posts by id: 8 bytes of a post's id, and 4 of each column, are held in memory."""
+    """Values of N posts by id: 8 bytes of a post's id, and 4 of each column, stay in memory.
+
+    Making it takes up to about 26 bytes a post, and 5 for each column after the first: docs/log.md, 2026-11-26.
+    """
 
     ids_N: npt.NDArray[np.uint64]
     """Hashes, in order."""
@@ -46,7 +49,8 @@ def look_up(
     """Reads `columns` of the posts, a piece at a time.
 
     where: of columns that filter alone, only these values are told apart. groups: columns whose every value
-    is. Raises InputError for a column that is not there, SettingsError for one with too many values.
+    is. Raises InputError for a column that is not there and for two values of one post, SettingsError for a
+    column with too many values.
     """
     frame = scan_posts(posts)
     types = frame.collect_schema()
@@ -70,11 +74,21 @@ def look_up(
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"cannot be read ({first_line(error)})", where=posts) from error
     every = np.concatenate(ids)
+    ids.clear()  # what is not needed goes at once: there may be very many posts
     if not len(every):
         raise InputError("holds no post", where=posts)
     order = np.argsort(every, kind="stable")
-    codes = {name: coder.codes()[order] for name, coder in coders.items()}
-    return Lookup(every[order], codes, {name: coder.values() for name, coder in coders.items()})
+    every = every[order]
+    codes = {name: coder.taken(order) for name, coder in coders.items()}
+    twice = every[1:] == every[:-1]
+    for name, own in codes.items():
+        if (twice & (own[1:] != own[:-1])).any():
+            raise InputError(
+                f"holds a post_id twice with different values of {name!r}",
+                where=posts,
+                hint="Give posts in which each is there once",
+            )
+    return Lookup(every, codes, {name: coder.values() for name, coder in coders.items()})
 
 
 class _Codes:
@@ -100,9 +114,11 @@ class _Codes:
         coded = text.replace_strict(self._places, default=_NONE, return_dtype=pl.Int32)
         self._parts.append(coded.fill_null(_NONE).to_numpy())
 
-    def codes(self) -> npt.NDArray[np.int32]:
-        """Of all rows so far."""
-        return np.concatenate(self._parts)
+    def taken(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """Of all rows so far, in another order; they are not kept here."""
+        codes = np.concatenate(self._parts)
+        self._parts.clear()
+        return codes[order]
 
     def values(self) -> pl.Series:
         """By code."""

@@ -39,6 +39,13 @@ def share(mean: Floats | float, truth_n: Floats, scored_n: Floats, weights: Floa
     return found
 
 
+def over(above: Floats, below: Floats) -> Floats:
+    """Their ratio; NaN where nothing is below, for two negative shares would make a plausible number."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Floats = np.where(below > 0, above / below, np.nan)
+    return ratio
+
+
 def corrected(value: float, draws_R: Floats) -> Corrected:
     """With the error that would give the middle 95 % of the draws; undefined where many draws are.
 

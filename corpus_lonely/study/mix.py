@@ -32,32 +32,37 @@ class Mix:
         self._posts.add(counts.agg(pl.col("posts").sum()))
         self._authors.add(rows)
 
+    def counted(self, chosen: Sequence[str]) -> list[tuple[int, int]]:
+        """Posts and known authors that some values have together, before and after."""
+        keys = [[(side, value) for value in chosen] for side in _SIDES]
+        posts = self._posts_of
+        return [(sum(posts.get(k, 0) for k in own), self._authors.total(iter(own))) for own in keys]
+
+    def people(self, chosen: Sequence[str]) -> list[int]:
+        """How many people these values have together at least, before and after.
+
+        Posts none of whose authors is known may all be of one; where no author at all is known, posts count.
+        """
+        known = self._authors.total() > 0
+        return [
+            (max(1, authors) if known else posts) if posts else 0
+            for posts, authors in self.counted(chosen)
+        ]
+
     def rows(self, fewest: int) -> Iterator[tuple[str, str, int, int, int, int]]:
         """Column, value, posts and authors before and after; values of too few people are pooled."""
-        posts = {(side, value): count for side, value, count in self._posts.table().iter_rows()}
         sizes: dict[str, int] = {}
-        for (_, value), count in posts.items():
+        for (_, value), count in self._posts_of.items():
             sizes[value] = sizes.get(value, 0) + count
-        known = self._authors.total() > 0
-
-        def counted(chosen: Sequence[str]) -> list[tuple[int, int]]:
-            keys = [[(side, value) for value in chosen] for side in _SIDES]
-            return [
-                (sum(posts.get(k, 0) for k in own), self._authors.total(iter(own))) for own in keys
-            ]
-
-        def people(chosen: Sequence[str]) -> list[int]:
-            # posts none of whose authors is known may all be of one
-            return [
-                (max(1, authors) if known else posts) if posts else 0
-                for posts, authors in counted(chosen)
-            ]
-
         by_size = sorted(sizes, key=lambda value: (-sizes[value], value))
-        good, rest = shown_values(by_size, people, fewest, may_lack=True)
+        good, rest = shown_values(by_size, self.people, fewest, may_lack=True)
         for value, members in [(v, [v]) for v in good] + ([(OTHERS, rest)] if rest else []):
-            (posts_b, authors_b), (posts_a, authors_a) = counted(members)
+            (posts_b, authors_b), (posts_a, authors_a) = self.counted(members)
             yield self.name, value, posts_b, posts_a, authors_b, authors_a
+
+    @property
+    def _posts_of(self) -> dict[tuple[str, str], int]:
+        return {(side, value): count for side, value, count in self._posts.table().iter_rows()}
 
 
 def mix_table(mixes: Sequence[Mix], fewest: int) -> pl.DataFrame:

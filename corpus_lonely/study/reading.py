@@ -12,6 +12,7 @@ from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate, gold
 from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study.apart import People
 from corpus_lonely.study.effects import with_suppressed
 from corpus_lonely.study.joined import Lookup, look_up
 from corpus_lonely.study.mix import MIXED, Mix, mix_table
@@ -24,7 +25,7 @@ from corpus_lonely.study.running import (
     Months,
     RunningSums,
 )
-from corpus_lonely.study.scores import scan_scores, taxonomy_of
+from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
 from corpus_lonely.taxonomy import Taxonomy
 
 MOST_AUTHORS = 100_000
@@ -85,6 +86,8 @@ class Sums:
     """The same by stratum instead, where one is asked for; small ones pooled."""
     groups: pl.DataFrame | None
     """The same by group instead, where one is asked for; small ones pooled."""
+    people: dict[str, People]
+    """How many people values of `kind` and of `group` have together."""
     mix: pl.DataFrame
     """`mix.mix_table`, of kinds and subreddits."""
     authors: pl.DataFrame
@@ -163,6 +166,10 @@ class _Reader:
             asked = self.selection
             groups = filter(None, (asked.group, asked.stratum))
             self._posts = look_up(self._settings.posts, self._lacks, asked.where, set(groups))
+        elif (
+            self._settings.posts is not None
+        ):  # not needed, but a wrong path is a mistake all the same
+            scan_posts(self._settings.posts)
         self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
 
     def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -218,6 +225,7 @@ class _Second:
         self._first = first
         self._large = {name: first.largest(name, MOST_STRATA) for name in first.splits}
         self._mixes = [Mix(name) for name in MIXED if name not in SPLITS or name in first.splits]
+        self._people_of = {name: Mix(name) for name in self._apart if name != "stratum"}
         self._labelled: list[pl.DataFrame] = []
 
     def add(self, piece: pl.DataFrame, rows: pl.DataFrame) -> None:
@@ -236,7 +244,7 @@ class _Second:
             by = ("period", "inside", name)
             sums.add(aggregate.cluster_sums(pooled.lazy(), taxonomy, by).collect())
         compared = pooled.filter("inside")
-        for mix in self._mixes:
+        for mix in (*self._mixes, *self._people_of.values()):
             mix.add(compared)
         if self._labels is not None:
             wanted = pl.col("post_id").is_in(self._labels["post_id"].implode())
@@ -262,6 +270,7 @@ class _Second:
             apart.get("kind"),
             apart.get("stratum"),
             apart.get("group"),
+            {name: mix.people for name, mix in self._people_of.items()},
             mix_table(self._mixes, self._settings.min_authors),
             self._authors.table(),
             self._share,

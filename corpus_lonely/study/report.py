@@ -7,8 +7,9 @@ from typing import Any, Self
 
 import polars as pl
 
+from corpus_lonely.study.aggregate import AFTER, BEFORE
 from corpus_lonely.study.figures import units_between, worded
-from corpus_lonely.study.gold import Labelled
+from corpus_lonely.study.gold import FEWEST, Labelled
 from corpus_lonely.study.mix import caveats_of
 from corpus_lonely.study.series import Placebo
 from corpus_lonely.taxonomy import Category, Taxonomy
@@ -86,7 +87,7 @@ class StudyReport:
     events: pl.DataFrame
     """See `events.csv`: one row a month, label and measure."""
     corrected: pl.DataFrame | None = None
-    """See `corrected.csv`; None without a labelled sample."""
+    """See `corrected.csv`; None without a labelled sample, empty where a period has too few labelled posts."""
     labelled: Labelled | None = None
     placebo: Placebo | None = None
     kinds: pl.DataFrame | None = None
@@ -114,7 +115,9 @@ class StudyReport:
         always |= {"estimates": self.estimates, "events": self.events}
         some = {"kinds": self.kinds, "groups": self.groups, "weekly": self.weekly, "mix": self.mix}
         always |= {n: table for n, table in some.items() if table is not None and len(table)}
-        return always if self.corrected is None else {**always, "corrected": self.corrected}
+        if self.corrected is None or not self.is_corrected:
+            return always
+        return {**always, "corrected": self.corrected}
 
     @property
     def is_corrected(self) -> bool:
@@ -216,14 +219,21 @@ def _about_errors(report: StudyReport) -> Iterator[str]:
             )
         return
     labelled = report.labelled
-    yield (
-        f"Corrected values stand on {len(labelled.rows):,} labelled posts; of {labelled.read:,} rows of the "
-        f"sample {labelled.blank:,} are not filled in and {labelled.unknown:,} have no score in the "
-        "periods compared. They take the labels for the truth, and count each labelled post as "
-        "independent of the others"
+    of_rows = (
+        f"of {labelled.read:,} rows of the sample {labelled.blank:,} are not filled in and {labelled.unknown:,} "
+        "have no score in the periods compared"
     )
-    if report.corrected.is_empty():
-        yield "There are too few labelled posts to correct anything: 30 are needed in each period"
+    if not report.is_corrected:
+        yield CLASSIFIER_CAVEAT
+        yield (
+            f"There are too few labelled posts to correct anything: {labelled.posts(BEFORE):,} before and "
+            f"{labelled.posts(AFTER):,} after, and {FEWEST} are needed in each period; {of_rows}"
+        )
+        return
+    yield (
+        f"Corrected values stand on {len(labelled.rows):,} labelled posts; {of_rows}. They take the labels for "
+        "the truth, and count each labelled post as independent of the others"
+    )
 
 
 def _about_estimators(report: StudyReport) -> Iterator[str]:

@@ -25,8 +25,11 @@ from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
 from corpus_lonely.study.series import series_of
 
 STRATA = ("subreddit", "kind")
-PRIVATE = ("text", "title", "author", "post_id", "permalink", "link_id", "parent_id")
-"""Columns whose values no report shows."""
+PRIVATE = (
+    "text", "title", "body", "selftext", "author", "author_flair", "post_id", "id", "name", "permalink", "url",
+    "link_id", "parent_id", "crosspost",
+)  # fmt: skip
+"""Columns whose values no report shows, in whatever case."""
 TABLES = (
     "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
 )  # fmt: skip
@@ -58,9 +61,10 @@ class StudySettings:
     """Bootstrap replicates."""
     seed: int = 0
     pre: int | None = None
-    """Months before the cut that are compared; all when None. Earlier ones serve trend and season."""
+    """Months before the cut that are compared, rounded up to whole ones (or weeks); all when None. Earlier ones
+    serve trend and season."""
     post: int | None = None
-    """Months from the cut on that are compared; all when None."""
+    """Months from the cut on that are compared, rounded up likewise; all when None."""
     standardise: str | None = None
     """`subreddit` or `kind`: hold its mix at that of before, as one more estimate."""
     gold: Path | None = None
@@ -92,7 +96,7 @@ class StudySettings:
                 for name, months in (("pre", self.pre), ("post", self.post))
             ),
             (
-                self.group not in PRIVATE,
+                self.group is None or self.group.strip().lower() not in PRIVATE,
                 f"--group must be no column of texts, people or posts, got {self.group!r}",
             ),
             (
@@ -155,7 +159,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     for name, own in (("kind", sums.kinds), ("group", sums.groups)):
         if own is not None:
             drawn = resampled_cells(own, columns, replicates, seed)
-            alone[name] = apart_table(own, drawn, taxonomy, settings.min_authors, name)
+            alone[name] = apart_table(
+                own, drawn, taxonomy, settings.min_authors, name, sums.people[name]
+            )
     corrected = None
     if sums.labelled is not None:
         corrected = gold.corrected_table(sums.labelled, cells, asked)
@@ -183,8 +189,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
 
 def _check_out(settings: StudySettings) -> None:
     out = settings.out.resolve()
-    if data_places(settings.scores) & {out, *out.parents}:
-        raise SettingsError(f"--out must not lie in the folder of scores, got {settings.out}")
+    for what, place in (("scores", settings.scores), ("posts", settings.posts)):
+        if place is not None and data_places(place) & {out, *out.parents}:
+            raise SettingsError(f"--out must not lie in the folder of {what}, got {settings.out}")
     if out.exists() and not out.is_dir():
         raise OutputError("is a file, not a folder", where=settings.out)
 
@@ -239,19 +246,12 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
     row = report.periods.row(0, named=True)
     ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
     if all(end is not None for end in ends) and 0 < ends[0] < 1:
-        false, found = (100 * drift for drift in charts.explained_by(*ends[:2]))
         figures["sensitivity"] = (
             charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
             "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
-            f"The whole change would be the model's if, from the cut on, it took {abs(false):.1f} percentage points {_more(false)} of the "
-            f"posts that are not lonely for lonely, or found {abs(found):.1f} points {_more(found)} of those that are, or both in part. "
-            "Only labelled posts can tell.",
+            f"{charts.drift_told(*ends[:2])} Only labelled posts can tell.",
         )  # fmt: skip
     return figures
-
-
-def _more(change: float) -> str:
-    return "more" if change >= 0 else "less"
 
 
 def _caption(report: StudyReport, settings: StudySettings) -> Caption:

@@ -1,7 +1,8 @@
 """Polars against plain Python loops."""
 
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -140,12 +141,27 @@ def test_a_random_share_of_authors_is_whole_authors(table: pl.DataFrame) -> None
     assert 0.3 < some["author"].n_unique() / every["author"].n_unique() < 0.7
 
 
-def test_windows_count_months_from_the_cut(table: pl.DataFrame) -> None:
-    selection = Selection(TAXONOMY, date(2020, 3, 11), pre=2, post=3)
+@pytest.mark.parametrize(
+    ("cut", "by", "begins", "ends"),
+    [
+        (date(2020, 3, 11), "month", date(2020, 1, 1), date(2020, 7, 1)),
+        (date(2020, 3, 1), "month", date(2020, 1, 1), date(2020, 6, 1)),
+        # Mondays: of 11 January, and after 11 June
+        (date(2020, 3, 11), "week", date(2020, 1, 6), date(2020, 6, 15)),
+        (date(2020, 3, 13), "week", date(2020, 1, 13), date(2020, 6, 15)),
+        (date(2020, 3, 8), "week", date(2020, 1, 6), date(2020, 6, 8)),
+    ],
+)
+def test_windows_are_of_whole_months_or_weeks(
+    table: pl.DataFrame, cut: date, by: str, begins: date, ends: date
+) -> None:
+    selection = Selection(TAXONOMY, cut, pre=2, post=3, by=by)
     rows = rows_of(table, selection).collect()
-    begins, ends = (datetime(2020, month, 11, tzinfo=UTC) for month in (1, 6))
-    inside = rows["created_at"].is_between(begins, ends, closed="left")
+    inside = (rows["created_at"].dt.date() >= begins) & (rows["created_at"].dt.date() < ends)
     assert rows["inside"].equals(inside, check_names=False)
+    # no side of a month (or week) is partly in: it less the window would tell of few
+    parts = rows.group_by(by, "period").agg(pl.col("inside").n_unique())
+    assert parts["inside"].to_list() == [1] * len(parts)
     counts = aggregate.period_counts(rows.lazy()).collect()
     told = counts.filter(pl.col("inside"), pl.col("period") == "before")
     own = rows.filter("inside", pl.col("period") == "before")
@@ -164,8 +180,15 @@ def test_what_is_missing_is_named(table: pl.DataFrame) -> None:
     for column in ("created_at", "context_social"):
         with pytest.raises(InputError, match=f"^scores: has no column '{column}'"):
             rows_of(table.drop(column))
-    with pytest.raises(InputError, match="'kind'"):
-        rows_of(table.drop("kind"), Selection(TAXONOMY, date(2020, 3, 11), "comment"))
+    for column, asked, helps in (
+        ("kind", {"kind": "comment"}, False),
+        ("context_social", {}, False),
+        ("kind", {"group": "kind"}, True),
+        ("kind", {"kind": "comment", "where": (("kind", "comment"),)}, True),
+    ):
+        with pytest.raises(InputError, match=f"'{column}'") as caught:
+            rows_of(table.drop(column), replace(SELECTION, **asked))
+        assert ("give --posts" in str(caught.value)) == helps
     with pytest.raises(InputError, match="not a timestamp"):
         rows_of(table.with_columns(pl.col("created_at").cast(pl.String)))
     with pytest.raises(SettingsError, match="--kind must be one of"):

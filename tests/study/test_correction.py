@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from corpus_lonely.study import correction, mean_scores
+from corpus_lonely.study import correction, gold, mean_scores
+from corpus_lonely.study.aggregate import Estimand
 from corpus_lonely.study.correction import Corrected, Rates, mean_powered, rogan_gladen
+from corpus_lonely.study.inference import Cells
 
 
 def made(seed: int, n: int = 400, posts: int = 5000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,3 +203,32 @@ def test_samples_drawn_again_keep_their_strata() -> None:
     assert (drawn[:, :3].sum(axis=1) == 6).all()
     assert (drawn[:, 3:].sum(axis=1) == 35).all()
     assert len(np.unique(drawn, axis=0)) > 40
+
+
+def test_a_share_of_no_lonely_posts_is_not_corrected() -> None:
+    """Posts that score below the labelled ones make both shares negative: -.10 / -.15 is no two thirds."""
+    truth = np.tile([1.0, 0.0], 30)
+    rows = pl.DataFrame(
+        {
+            "period": ["before"] * 60,
+            "weight": np.ones(60),
+            "stratum": ["all"] * 60,
+            "truth_lonely": truth,
+            "lonely": 0.2 + 0.4 * truth,
+            "truth_context_social": truth,
+            "context_social": 0.1 + 0.2 * truth,
+        }
+    )
+    asked = Estimand("context", "social", "share_of_lonely", "context_social", "lonely")
+
+    def told(lonely: float, social: float) -> Corrected:
+        totals = np.array([[1000.0, 1000 * lonely, 1000 * social]])
+        keys = pl.DataFrame({"period": ["before"], "inside": [True]})
+        columns = ["posts", "lonely", "context_social"]
+        cells = Cells(keys, columns, totals, np.repeat(totals[None], 200, axis=0))
+        return gold._mean_scores(rows, cells, asked, "before")[1]
+
+    assert told(0.4, 0.2).value == pytest.approx(1.0)  # (.2 - .1) / .2 over (.4 - .2) / .4
+    assert np.isnan(told(0.14, 0.08).value)
+    assert np.isnan(told(0.14, 0.08).error)
+    assert np.isnan(told(0.2, 0.2).value)

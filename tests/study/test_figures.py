@@ -9,7 +9,7 @@ import pytest
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
-from corpus_lonely.study import aggregate, effects
+from corpus_lonely.study import aggregate, charts, effects
 from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.figures import Caption, draw_trends, save, units_between
 from corpus_lonely.study.running import Months
@@ -101,3 +101,25 @@ def test_the_same_figure_is_the_same_bytes(table: pl.DataFrame, tmp_path: Path) 
 def test_units_between_crosses_years() -> None:
     assert units_between("2019-11", "2020-02") == ["2019-11", "2019-12", "2020-01", "2020-02"]
     assert units_between("2020-02", "2020-02") == ["2020-02"]
+
+
+@pytest.mark.parametrize(
+    ("before", "difference", "said", "unsaid"),
+    [
+        (0.4, 0.06, ["took 10.0 percentage points more", "found 15.0 points more", "both in part"], "No change"),
+        # a sensitivity cannot grow by 300 points, nor a rate of false positives fall by 250
+        (0.1, 0.3, ["took 33.3 percentage points more", "No change of sensitivity"], "300"),
+        (0.8, -0.5, ["found 62.5 points less of the posts that are", "No change of the rate of false"], "250"),
+        (0.5, 0.5, ["took 100.0 percentage points more", "found 100.0 points more"], "No change"),
+    ],
+)  # fmt: skip
+def test_no_rate_is_said_to_change_by_more_than_it_can(
+    before: float, difference: float, said: list[str], unsaid: str
+) -> None:
+    told = charts.drift_told(before, difference)
+    assert all(part in told for part in said), told
+    assert unsaid not in told
+    figure = charts.draw_sensitivity(before, difference, difference - 0.1, difference + 0.1)
+    panel = figure.axes[0]
+    assert max(map(abs, panel.get_ylim())) <= 100
+    assert np.abs(panel.lines[0].get_xdata()).max() <= 100

@@ -141,6 +141,37 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert not any("not corrected" in caveat for caveat in report.caveats)
 
 
+def test_too_few_labels_in_one_period_correct_nothing(corpus: Path, tmp_path: Path) -> None:
+    filled = pl.read_parquet(labelled(corpus, tmp_path))
+    both = [
+        filled.filter(pl.col("period") == side).head(n)
+        for side, n in (("before", 45), ("after", 29))
+    ]
+    pl.concat(both).write_parquet(tmp_path / "few.parquet")
+    asked = StudySettings(
+        str(corpus / "scores"),
+        DAY,
+        tmp_path / "report",
+        replicates=100,
+        gold=tmp_path / "few.parquet",
+    )
+    report = run_study(asked)
+    assert report.corrected is not None
+    assert report.corrected.is_empty()
+    assert "corrected" not in report.tables
+    said = " ".join(report.caveats)
+    assert "not corrected for classifier error" in said
+    assert "45 before and 29 after, and 30 are needed in each period" in said
+    assert "Corrected values stand on" not in said
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "Scores were not corrected for classifier error" in page
+    assert "Corrected for the" not in page
+    # one more label is enough
+    enough = pl.concat([both[0], filled.filter(pl.col("period") == "after").head(30)])
+    enough.write_parquet(tmp_path / "few.parquet")
+    assert run_study(asked).is_corrected
+
+
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     good: dict[str, object] = {
         "post_id": ["a", "b"],

@@ -1,11 +1,14 @@
 """Columns of posts beside scores, groups by themselves, weeks, and the mix: against plain loops."""
 
+import gc
+import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -124,6 +127,34 @@ def test_groups_too_small_are_pooled_and_then_others_with_them(
     assert any("groups of 'subreddit' are not shown" in caveat for caveat in none.caveats)
 
 
+def test_posts_without_an_author_are_not_as_many_people(
+    corpus: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Four known authors a side and a crowd of lone posts, which may all be of one: too few to be shown."""
+    ok = corpus.filter(pl.col("status") == "ok").drop("text", "score", "over_18")
+    few = pl.col("author").is_in([f"author{n}" for n in range(4)])
+    in_group = (few | pl.col("author").is_null()) & (pl.int_range(pl.len()) % 2 == 0)
+    value = pl.when(in_group).then(pl.lit("few")).otherwise(pl.lit("many"))
+    rows = ok.with_columns(value.alias("team"), pl.when(in_group).then(pl.lit("comment")).otherwise(pl.lit("submission")).alias("kind"))  # fmt: skip
+    known = pl.col("author").drop_nulls().n_unique()
+    sides = rows.filter(pl.col("team") == "few").group_by(pl.col("created_at") < CUT)
+    assert sides.agg(known)["author"].to_list() == [4, 4]
+    asked: dict[str, Any] = {"posts": None, "group": "team"}
+    write_scores(tmp_path / "s", rows)
+    hidden = study(tmp_path, tmp_path / "a", scores=str(tmp_path / "s"), **asked)
+    for table in (hidden.groups, hidden.kinds):
+        assert table is not None
+        assert table.is_empty()
+    shown = study(tmp_path, tmp_path / "b", scores=str(tmp_path / "s"), min_authors=4, **asked)
+    assert shown.groups is not None
+    assert set(shown.groups["value"]) == {"few", "many"}
+    # nobody at all is known: posts stand in, as they do for months
+    write_scores(tmp_path / "t", rows.drop("author"))
+    bare = study(tmp_path, tmp_path / "c", scores=str(tmp_path / "t"), **asked)
+    assert bare.groups is not None
+    assert set(bare.groups["value"]) == {"few", "many"}
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=8),
     st.integers(1, 6),
@@ -219,13 +250,43 @@ def test_what_posts_lack_is_named(
         study(folder, tmp_path, where=(("mood", "sad"),))
     with pytest.raises(InputError, match=r"has no column 'over_18'.*or give --posts"):
         study(folder, tmp_path, posts=None, group="over_18")
+    with pytest.raises(InputError, match="nowhere"):  # though nothing is looked up there
+        study(folder, tmp_path, posts=str(tmp_path / "nowhere"))
     monkeypatch.setattr(joined, "MOST_VALUES", 5)
     with pytest.raises(SettingsError, match="'score' has more than 5 different values"):
         study(folder, tmp_path, group="score")
-    for private in ("text", "author", "post_id"):
+    for private in ("text", "author", "post_id", "Author", "crosspost", "author_flair", "id", "name", "body", "SelfText", "url"):  # fmt: skip
         with pytest.raises(SettingsError, match="must be no column of texts, people or posts"):
             study(folder, tmp_path, group=private)
     assert not (tmp_path / "report").exists()
+
+
+def test_a_post_twice_must_have_one_value(
+    folder: Path, corpus: pl.DataFrame, tmp_path: Path
+) -> None:
+    posts = corpus.select("post_id", "created_at", "text", "over_18", "score")
+    again = posts.filter(pl.col("over_18")).tail(1)
+    write_scores(tmp_path / "same", pl.concat([posts, again]))
+    told = study(folder, tmp_path / "a", posts=str(tmp_path / "same"), group="over_18")
+    assert told.coverage.kept == len(kept(corpus))
+    write_scores(tmp_path / "other", pl.concat([posts, again.with_columns(over_18=False)]))
+    with pytest.raises(
+        InputError, match="holds a post_id twice with different values of 'over_18'"
+    ):
+        study(folder, tmp_path / "b", posts=str(tmp_path / "other"), group="over_18")
+    assert not (tmp_path / "b").exists()
+
+
+def test_codes_are_taken_in_order_and_not_kept() -> None:
+    coder = joined._Codes("flair", None)
+    for part in (["b", None], ["A", "B", "a"]):
+        coder.add(pl.Series(part))
+    kept = weakref.ref(coder._parts[0])
+    codes = coder.taken(np.array([4, 3, 2, 1, 0]))
+    found = [None if code < 0 else coder.values()[int(code)] for code in codes]
+    assert found == ["a", "b", "a", None, "b"]
+    gc.collect()
+    assert kept() is None
 
 
 def test_what_an_earlier_report_had_and_this_one_has_not_goes(folder: Path, tmp_path: Path) -> None:

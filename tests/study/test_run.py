@@ -257,6 +257,17 @@ def test_the_report_keeps_out_of_the_scores(scores: Path) -> None:
                 run_study(settings(source, out))
 
 
+def test_the_report_keeps_out_of_the_posts(
+    scores: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    posts = write_scores(tmp_path / "posts", table.with_columns(text=pl.lit("words")))
+    for source in (posts, posts / "*.parquet"):
+        for out in (posts, posts / "report"):
+            with pytest.raises(SettingsError, match="--out must not lie in the folder of posts"):
+                run_study(settings(scores, out, posts=str(source)))
+    assert {path.suffix for path in posts.iterdir()} == {".parquet"}
+
+
 def test_a_file_in_the_place_of_the_report_is_kept(scores: Path, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("mine")
     with pytest.raises(OutputError, match="is a file"):
