@@ -56,6 +56,11 @@ class Columns:
         if both := self.names.keys() & self.fill.keys():
             raise SettingsError(f"give {min(both)!r} with --map or with --fill, not with both")
 
+    @property
+    def unnamed(self) -> list[str]:
+        """Ours that are taken from a column of the same name, where a row has one."""
+        return [name for name in FIELDS if name not in self.names and name not in self.fill]
+
     def found_in(self, there: Collection[str], where: Path) -> dict[str, str]:
         """Ours to the table's, of those that it has; InputError when one is not there that must be.
 
@@ -67,8 +72,7 @@ class Columns:
                 raise InputError(
                     f"has no column {theirs!r} for {ours}; its columns are {told}", where=where
                 )
-        found = {name: name for name in FIELDS if name in there and name not in self.fill}
-        found |= self.names
+        found = {name: name for name in self.unnamed if name in there} | dict(self.names)
         known = found.keys() | self.fill.keys()
         for needed in ({"created_at"}, {"subreddit"}, {"text", "title"}):
             if not needed & known:

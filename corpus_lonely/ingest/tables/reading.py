@@ -23,9 +23,12 @@ Find = Callable[[Iterable[str]], Mapping[str, str]]
 """Given the columns that are there, says which are read: ours to the table's."""
 
 
-def read_table(path: Path, find: Find, delimiter: str | None = None) -> Iterator[Place]:
+def read_table(
+    path: Path, find: Find, delimiter: str | None = None, late: Iterable[str] = ()
+) -> Iterator[Place]:
     """The rows of a file, by our names of columns, in bounded memory; compressed or not.
 
+    late: of our names those that an object of JSON may have though none of the first ones has.
     Raises InputError when it is no table, and what `find` raises.
     """
     suffix = _suffix(path)
@@ -34,7 +37,7 @@ def read_table(path: Path, find: Find, delimiter: str | None = None) -> Iterator
     if suffix in (".parquet", ".pq"):
         return _parquet(path, find)
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path, find)
+        return _json_lines(path, find, late)
     raise InputError(
         f"is no table by its name: {_KINDS}, and all but Parquet may be compressed",
         where=path,
@@ -80,7 +83,7 @@ def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
         raise InputError(f"line {begin + 1:,} is no CSV ({error})", where=path) from error
 
 
-def _json_lines(path: Path, find: Find) -> Iterator[Place]:
+def _json_lines(path: Path, find: Find, late: Iterable[str]) -> Iterator[Place]:
     lines = _lines(path)
     first = [line for _, line in zip(range(_SNIFFED), lines, strict=False)]
     names = {name for line in first for name in (_object(line) or {})}
@@ -88,7 +91,8 @@ def _json_lines(path: Path, find: Find) -> Iterator[Place]:
         raise InputError(
             "has no JSON object in its first lines: there must be one a line", where=path
         )
-    wanted = {ours: theirs.split(".") for ours, theirs in find(names).items()}
+    wanted = {name: [name] for name in late}
+    wanted |= {ours: theirs.split(".") for ours, theirs in find(names).items()}
     for number, line in enumerate(_chain(first, lines), start=1):
         if line and not line.isspace():
             content = _object(line)

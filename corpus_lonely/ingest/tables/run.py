@@ -69,7 +69,9 @@ def ingest_convokit(
 
 
 def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | None) -> _Dumped:
-    rows = read_table(path, lambda there: columns.found_in(list(there), path), delimiter)
+    rows = read_table(
+        path, lambda there: columns.found_in(list(there), path), delimiter, columns.unnamed
+    )
 
     def dumped() -> _Dumped:
         for line, row in rows:

@@ -183,6 +183,23 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
     assert posts(tmp_path / "posts").select("text", "score").row(0) == ("deep", 4)
 
 
+def test_a_column_that_comes_late_in_json_lines(tmp_path: Path) -> None:
+    """What a comment answers and who removed a post are told by later lines alone."""
+    first = [
+        {"post_id": f"p{n}", "created_at": MARCH, "text": f"text {n}", "subreddit": "x"}
+        for n in range(150)
+    ]
+    late = [
+        {**first[0], "post_id": "late", "text": "an answer", "parent_id": "t3_p1"},
+        {**first[0], "post_id": "gone", "removed": "deleted"},
+    ]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in first + late))
+    report = ingest_tables([path], tmp_path / "posts", Columns())
+    assert (report.kept, report.dropped) == (151, {"deleted": 1})
+    assert {"t1_late", "t3_p0"} <= set(posts(tmp_path / "posts")["post_id"])
+
+
 @pytest.mark.parametrize(
     ("content", "columns", "told"),
     [
