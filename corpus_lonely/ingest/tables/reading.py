@@ -62,8 +62,12 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
     csv.field_size_limit(_MOST_FIELD_BYTES)
     texts = (line.decode("utf-8", "replace") + "\n" for line in _lines(path))
-    reader = csv.reader(texts, delimiter=delimiter)
-    head = next(reader, None)
+    # strict: else the rest of a file goes into the one field that a stray quotation mark opens
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    try:
+        head = next(reader, None)
+    except csv.Error as error:
+        raise _no_csv(path, 1, error) from error
     if not head:
         raise InputError("holds no row", where=path)
     if len(set(head)) < len(head):
@@ -80,7 +84,17 @@ def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
             elif row:
                 yield line, None
     except csv.Error as error:
-        raise InputError(f"line {begin + 1:,} is no CSV ({error})", where=path) from error
+        raise _no_csv(path, begin + 1, error) from error
+
+
+def _no_csv(path: Path, line: int, error: csv.Error) -> InputError:
+    """line: where the row begins that cannot be read."""
+    return InputError(
+        f"line {line:,} begins a row that is no CSV ({error})",
+        where=path,
+        hint="Lines must end in \\n, and a field with a quotation mark or a line break must stand "
+        "between quotation marks, those in it doubled",
+    )
 
 
 def _json_lines(path: Path, find: Find, late: Iterable[str]) -> Iterator[Place]:

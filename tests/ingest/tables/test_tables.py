@@ -224,6 +224,12 @@ def test_a_column_that_comes_late_in_json_lines(tmp_path: Path) -> None:
             Columns(),
             "its columns are not told, for they do not look like names",
         ),
+        (
+            'created_at,text,subreddit\n1,a,x\n1583020800,"a,x\n1583020800,b,x\n',
+            Columns(),
+            "line 3 begins a row that is no CSV .*those in it doubled",
+        ),
+        ("created_at,text\r1583020800,a\r", Columns(), "line 1 begins a row that is no CSV"),
         ("a,b\n", Columns({"text": "c"}), "has no column 'c' for text; its columns are a, b"),
     ],
 )
