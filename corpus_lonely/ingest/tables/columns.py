@@ -33,6 +33,7 @@ FIELDS = {
 """Columns of posts, and what a dump calls them; empty where that depends on the kind."""
 _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
+_PREFIXES = ("t1_", "t3_")
 _YES, _NO = frozenset({"true", "t", "yes", "1"}), frozenset({"false", "f", "no", "0"})
 _ID_DIGITS = 20
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.\-]{0,30}")
@@ -110,10 +111,22 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
     for ours in ("subreddit", "author", "title", "link_id", "parent_id", "permalink"):
         if ours in post:
             post[ours] = _text(post[ours])
+    _name_in_full(post)
     if prefix == "t1":
         post.pop("title", None)
         return post | {"body": text or ""}
     return post | {"title": post.get("title") or "", "selftext": text or ""}
+
+
+def _name_in_full(post: dict[str, Any]) -> None:
+    """What a comment answers, as the id of that post stands: with the prefix of its kind."""
+    link, parent = post.get("link_id"), post.get("parent_id")
+    if link and not link.startswith(_PREFIXES):
+        post["link_id"] = f"t3_{link}"
+    if parent and not parent.startswith(_PREFIXES):
+        post["parent_id"] = (
+            f"t3_{parent}" if f"t3_{parent}" == post.get("link_id") else f"t1_{parent}"
+        )
 
 
 def _is_missing(value: Any) -> bool:
@@ -131,7 +144,7 @@ def _kind(told: Mapping[str, Any], name: str) -> str:
     said = _KINDS.get(str(told.get("kind", "")).strip().lower())
     if said:
         return said
-    if name.startswith(("t1_", "t3_")):
+    if name.startswith(_PREFIXES):
         return name[:2]
     return "t1" if told.get("parent_id") or told.get("link_id") else "t3"
 

@@ -174,6 +174,23 @@ def test_ids_are_made_where_there_are_none(tmp_path: Path) -> None:
     assert set(posts(tmp_path / "others")["post_id"]) == set(found["post_id"])  # no author in them
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_bare_ids_of_what_is_answered_meet_those_of_posts(tmp_path: Path, hashed: bool) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "post_id,created_at,text,subreddit,kind,link_id,parent_id\n"
+        "a_B,1583020800,one,x,post,,\na_b,1583020800,two,x,post,,\n"
+        "c_1,1583020801,three,x,comment,a_B,a_B\nc_2,1583020802,four,x,comment,t3_a_B,c_1\n"
+    )
+    ingest_tables([path], tmp_path / "posts", Columns(), settings=IngestSettings(hash_ids=hashed))
+    found = {row["text"]: row for row in posts(tmp_path / "posts").iter_rows(named=True)}
+    assert len(found) == 4  # letters of another case are another post
+    one, three, four = (found[text] for text in ("one", "three", "four"))
+    assert (one["post_id"][:3], three["post_id"][:3]) == ("t3_", "t1_")
+    assert three["link_id"] == three["parent_id"] == four["link_id"] == one["post_id"]
+    assert four["parent_id"] == three["post_id"]
+
+
 def test_columns_that_lie_deeper(tmp_path: Path) -> None:
     path = tmp_path / "p.ndjson"
     row = {"a": {"b": {"c": "deep"}}, "a.t": MARCH, "n": {"score": 4}, "subreddit": "x"}
