@@ -39,6 +39,8 @@ class PostsPurge:
     """The authors that were named, as the column has them."""
     ids: tuple[str, ...]
     """The ids that were named, as the column has them."""
+    gone: tuple[str, ...] = ()
+    """The ids of all posts that are remembered as purged, by authors and by former runs included."""
 
 
 def purge_posts(
@@ -77,7 +79,8 @@ def purge_posts(
         if removed or len(after) > len(before):
             _commit(folder, record, removed, after)
     months = {month for month, *_ in removed}
-    return PostsPurge(removed.total(), len(months), len(after), tuple(hashed), tuple(told))
+    counts = (removed.total(), len(months), len(after))
+    return PostsPurge(*counts, tuple(hashed), tuple(told), tuple(after.posts))
 
 
 def _no_posts(folder: PostsFolder) -> InputError:
