@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
         places = [number for number, name in enumerate(head, start=1) if head.count(name) > 1]
         told = f"columns {places[0]} and {places[1]} have the same name"
         raise InputError(told, where=path, hint="Its first line must be a head of names")
-    wanted = [(ours, head.index(theirs)) for ours, theirs in find(head).items()]
+    found = _flat(find(head), head, path)
+    wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
     begin = reader.line_num
     try:
         for row in reader:
@@ -95,6 +96,17 @@ def _no_csv(path: Path, line: int, error: csv.Error) -> InputError:
         hint="Lines must end in \\n, and a field with a quotation mark or a line break must stand "
         "between quotation marks, those in it doubled",
     )
+
+
+def _flat(found: Mapping[str, str], there: Collection[str], path: Path) -> dict[str, str]:
+    """The same where all are columns themselves; InputError where one lies within a column."""
+    if deep := [(ours, theirs) for ours, theirs in found.items() if theirs not in there]:
+        ours, theirs = deep[0]
+        raise InputError(
+            f"has no column {theirs!r} for {ours}: only in JSON lines is what lies deeper found",
+            where=path,
+        )
+    return dict(found)
 
 
 def _json_lines(path: Path, find: Find, late: Iterable[str]) -> Iterator[Place]:
@@ -142,7 +154,8 @@ def _deep(content: dict[str, Any], way: list[str]) -> Any:
 def _parquet(path: Path, find: Find) -> Iterator[Place]:
     try:
         with pq.ParquetFile(path) as file:
-            wanted = dict(find(file.schema_arrow.names))
+            names = file.schema_arrow.names
+            wanted = _flat(find(names), names, path)
             number = 0
             for batch in file.iter_batches(8192, columns=sorted(set(wanted.values()))):
                 columns = {ours: _plain(batch.column(theirs)) for ours, theirs in wanted.items()}

@@ -217,6 +217,20 @@ def test_a_column_that_comes_late_in_json_lines(tmp_path: Path) -> None:
     assert {"t1_late", "t3_p0"} <= set(posts(tmp_path / "posts")["post_id"])
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"p.{suffix}"
+    if suffix == "csv":
+        path.write_text("created_at,subreddit,data\n1583020800,x,y\n")
+    else:
+        row = {"created_at": MARCH, "subreddit": "x", "data": {"body": "y"}}
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    with pytest.raises(
+        InputError, match=r"has no column 'data\.body' for text: only in JSON lines"
+    ):
+        ingest_tables([path], tmp_path / "posts", Columns({"text": "data.body"}))
+
+
 @pytest.mark.parametrize(
     ("content", "columns", "told"),
     [
