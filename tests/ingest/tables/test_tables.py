@@ -246,7 +246,16 @@ def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) ->
             Columns(),
             "line 2 has a time that does not tell its zone",
         ),
-        ("created_at,text,subreddit\nnever,a,x\n", Columns(), "no time can be read"),
+        (
+            "created_at,text,subreddit\nnever,a,x\n",
+            Columns(),
+            "no time of 2005 to 2099 can be read",
+        ),
+        (
+            "created_at,text,subreddit\n1583020800000,a,x\n",
+            Columns(),
+            "no time of 2005 to 2099 can be read.*--time-unit",
+        ),
         ("created_at,text,subreddit\n1583020800,a,\n", Columns(), "no subreddit is told"),
         ("a,a\n1,2\n", Columns(), "columns 1 and 2 have the same name"),
         ("", Columns(), "no row|empty"),
