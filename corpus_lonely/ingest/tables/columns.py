@@ -31,6 +31,18 @@ FIELDS = {
     "permalink": "permalink",
 }
 """Columns of posts, and what a dump calls them; empty where that depends on the kind."""
+_TEXTS = frozenset(
+    [
+        "subreddit",
+        "author",
+        "title",
+        "link_id",
+        "parent_id",
+        "permalink",
+        "removed_by_category",
+        "crosspost_parent",
+    ]
+)
 _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
 _PREFIXES = ("t1_", "t3_")
@@ -102,15 +114,17 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
             told[name] = read_time(told[name])
     if "over_18" in told:
         told["over_18"] = _truth(told["over_18"])
+    for name, what in (("removed", "removed"), ("crosspost", None)):
+        if (flag := _truth(told.get(name))) is not None:  # whether, not by whom or of which
+            told[name] = what if flag else None
     name = str(told.pop("post_id", "")) or _content_id(told)
     prefix, bare = _kind(told, name), name.removeprefix("t1_").removeprefix("t3_")
     told.pop("kind", None)
     text = _text(told.pop("text", None))
     post: dict[str, Any] = {FIELDS[ours]: value for ours, value in told.items()}
     post |= {"id": bare, "name": f"{prefix}_{bare}"}
-    for ours in ("subreddit", "author", "title", "link_id", "parent_id", "permalink"):
-        if ours in post:
-            post[ours] = _text(post[ours])
+    for theirs in _TEXTS & post.keys():
+        post[theirs] = _text(post[theirs])
     _name_in_full(post)
     if prefix == "t1":
         post.pop("title", None)
@@ -120,9 +134,10 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
 
 def _name_in_full(post: dict[str, Any]) -> None:
     """What a comment answers, as the id of that post stands: with the prefix of its kind."""
-    link, parent = post.get("link_id"), post.get("parent_id")
-    if link and not link.startswith(_PREFIXES):
-        post["link_id"] = f"t3_{link}"
+    for name in ("link_id", "crosspost_parent"):
+        if (link := post.get(name)) and not link.startswith(_PREFIXES):
+            post[name] = f"t3_{link}"
+    parent = post.get("parent_id")
     if parent and not parent.startswith(_PREFIXES):
         post["parent_id"] = (
             f"t3_{parent}" if f"t3_{parent}" == post.get("link_id") else f"t1_{parent}"

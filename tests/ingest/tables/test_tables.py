@@ -217,6 +217,20 @@ def test_a_column_that_comes_late_in_json_lines(tmp_path: Path) -> None:
     assert {"t1_late", "t3_p0"} <= set(posts(tmp_path / "posts")["post_id"])
 
 
+def test_whether_a_post_was_removed_or_crossposted(tmp_path: Path) -> None:
+    """Truth values as pandas and R write them, beside what Reddit has in these columns."""
+    told = {
+        "False,False": (None, None), "0,0": (None, None), ",": (None, None), "moderator,t3_a": ("moderator", "t3_a"),
+        "TRUE,TRUE": ("removed", None), "1.0,1.0": ("removed", None), "reddit,abc": ("reddit", "t3_abc"),
+    }  # fmt: skip
+    path = tmp_path / "p.csv"
+    rows = [f"p{n},1583020800,text {n},x,{values}\n" for n, values in enumerate(told)]
+    path.write_text("post_id,created_at,text,subreddit,removed,crosspost\n" + "".join(rows))
+    ingest_tables([path], tmp_path / "posts", Columns())
+    found = posts(tmp_path / "posts").sort("post_id").select("removed", "crosspost")
+    assert found.rows() == list(told.values())
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"p.{suffix}"
