@@ -74,6 +74,7 @@ class PostsFolder:
         self.about = about_folder(out)
         self.key = self.about / "author.key"
         self.staging = self.about / "staging"
+        self.drafts = self.about / "tables"
         self._next = self.about / "next"
         self._journal = self.about / "journal.json"
         self._record_path = self.about / "ingest.json"
@@ -147,6 +148,7 @@ class PostsFolder:
             try:
                 self._clear()
                 self._clear_temporaries()
+                self._clear_drafts()
                 yield
             finally:
                 self._clear()
@@ -216,6 +218,18 @@ class PostsFolder:
     def _clear_temporaries(self) -> None:
         for path in self.about.glob(".*.tmp"):  # of runs that were killed: nobody else is here
             path.unlink(missing_ok=True)
+
+    def _clear_drafts(self) -> None:
+        """Removes what a killed `ingest table` left of posts, in the plain; not what one that runs has made."""
+        if not any(self.drafts.glob("*.jsonl")):
+            return
+        with (self.drafts / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            for path in self.drafts.glob("*.jsonl"):
+                path.unlink(missing_ok=True)
 
     def _roll_forward(self) -> None:
         if not self._journal.exists():

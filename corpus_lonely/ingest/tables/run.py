@@ -119,7 +119,7 @@ def _ingest(
         raise SettingsError("name at least one file")
     folder = PostsFolder(Path(os.path.abspath(out)))
     folder.check()
-    with _drafts(folder.about / "tables", folder.out) as drafts:
+    with _drafts(folder.drafts, folder.out) as drafts:
         progress.start("Reading tables", len(found), "files")
         names: dict[Path, str] = {}
         for number, (path, posts) in enumerate(found.items()):

@@ -19,6 +19,7 @@ from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.ingest.authors import make_key
 from corpus_lonely.ingest.describe.inspect import inspect_posts
+from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.tables.columns import Columns, assignments
@@ -342,6 +343,14 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     left.write_text("text of a post")
     ingest_tables([as_csv(tmp_path / "p.csv")], tmp_path / "posts", Columns(NAMES), TimeReader())
     assert not left.exists()
+    for command in (
+        lambda: purge_posts(tmp_path / "posts", ["t3_a"]),
+        lambda: ingest_dumps([write_dump(tmp_path / "d.gz", [submission()])], tmp_path / "posts"),
+    ):
+        left.parent.mkdir(exist_ok=True)
+        left.write_text("text of a post")
+        command()
+        assert not left.exists()
 
 
 def corpus(folder: Path, *, old: bool) -> Path:
