@@ -279,7 +279,7 @@ def check_same(record: Record, settings: dict[str, Any], author_key: str | None,
     before = {**record.settings, "author_key": record.author_key}
     now = {**settings, "author_key": author_key}
     other = [
-        f"{_NAMES.get(key, key)} {shown(before.get(key))}, now {shown(value)}"
+        f"{_NAMES.get(key, key)} {shown_setting(key, before.get(key))}, now {shown_setting(key, value)}"
         for key, value in now.items()
         if before.get(key) != value
     ]
@@ -308,3 +308,10 @@ def shown(value: Any, empty: str = "all") -> str:
     if isinstance(value, list):
         return ", ".join(value) or empty
     return "none" if value is None else str(value)
+
+
+def shown_setting(name: str, value: Any) -> str:
+    """The same, where it matters which setting it is: without `columns` all are written, with an empty list none."""
+    if name == "columns":
+        return "all" if value is None else shown(value, "none")
+    return shown(value)
