@@ -25,9 +25,12 @@ FIELDS = {
     "link_id": "link_id",
     "parent_id": "parent_id",
     "edited_at": "edited",
+    "edited": "edited",
     "removed": "removed_by_category",
     "crosspost": "crosspost_parent",
     "retrieved_at": "retrieved_on",
+    "flair": "link_flair_text",
+    "author_flair": "author_flair_text",
     "permalink": "permalink",
 }
 """Columns of posts, and what a dump calls them; empty where that depends on the kind."""
@@ -40,6 +43,8 @@ _TEXTS = frozenset(
         "parent_id",
         "permalink",
         "removed_by_category",
+        "link_flair_text",
+        "author_flair_text",
         "crosspost_parent",
     ]
 )
@@ -109,6 +114,8 @@ def _named(there: Collection[str]) -> str:
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
     """A row, by our names, as a line of a dump; raises NoZoneError."""
     told = {name: value for name, value in values.items() if not _is_missing(value)}
+    if (edited := told.pop("edited", None)) is not None:
+        told |= _edited(edited, told)
     for name in _TIMES:
         if name in told:
             told[name] = read_time(told[name])
@@ -130,6 +137,14 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
         post.pop("title", None)
         return post | {"body": text or ""}
     return post | {"title": post.get("title") or "", "selftext": text or ""}
+
+
+def _edited(value: Any, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the post was edited, or when, as Reddit has either there; a time of its own says more."""
+    if "edited_at" in told:
+        return {}
+    flag = _truth(value)
+    return {"edited_at": value} if flag is None else {"edited": flag}
 
 
 def _name_in_full(post: dict[str, Any]) -> None:

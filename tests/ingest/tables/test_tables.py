@@ -232,6 +232,22 @@ def test_whether_a_post_was_removed_or_crossposted(tmp_path: Path) -> None:
     assert found.rows() == list(told.values())
 
 
+def test_flairs_and_edits(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "post_id,created_at,text,subreddit,flair,author_flair,edited,edited_at\n"
+        f"a,{MARCH},one,x,Advice,he,True,\nb,{MARCH},two,x,,,False,\nc,{MARCH},three,x,,,{MARCH + 5},\n"
+        f"d,{MARCH},four,x,,,False,{MARCH + 5}\ne,{MARCH},five,x,,,,\n"
+    )
+    ingest_tables([path], tmp_path / "posts", Columns())
+    found = posts(tmp_path / "posts").sort("post_id")
+    when = found["edited_at"].dt.epoch("s").to_list()
+    assert found["flair"].to_list() == ["Advice", None, None, None, None]
+    assert found["author_flair"].to_list() == ["he", None, None, None, None]
+    assert found["edited"].to_list() == [True, False, True, True, None]
+    assert when == [None, None, MARCH + 5, MARCH + 5, None]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"p.{suffix}"
