@@ -10,7 +10,9 @@ PREFIXES = ("t3", "t1")
 """Of submissions and of comments."""
 _ID = re.compile(r"t[13]_\S{1,200}")
 _BARE = re.compile(r"(?!t\d_)\S{1,200}")
-_NAME = re.compile(r"[^\s/]{1,200}")
+_USER = re.compile(r"^/?u/(?=.)")
+_COMMENT = re.compile(r"(^|\s)#.*")
+"""Names and ids of tables may hold a #, so one within a word begins none."""
 
 
 def read_ids(path: Path, prefix: str | None = None) -> list[str]:
@@ -18,7 +20,7 @@ def read_ids(path: Path, prefix: str | None = None) -> list[str]:
 
     prefix: `t3` or `t1`, put before an id that has none; without it such an id is refused, for a
         submission and a comment may have the same.
-    Blank lines and what follows a `#` count for nothing. Raises InputError that names the line.
+    Blank lines count for nothing, nor does a comment: `#` at the beginning or behind white space. Raises InputError that names the line.
     """
     ids: dict[str, None] = {}
     for number, entry in _entries(path):
@@ -37,14 +39,8 @@ def read_ids(path: Path, prefix: str | None = None) -> list[str]:
 
 
 def read_authors(path: Path) -> list[str]:
-    """The names in a file, each once, without u/; InputError that names the line."""
-    names: dict[str, None] = {}
-    for number, entry in _entries(path):
-        name = entry.removeprefix("/").removeprefix("u/")
-        if not _NAME.fullmatch(name):
-            raise InputError(f"line {number:,} is no name of an author", where=path)
-        names[name] = None
-    return list(names)
+    """The names in a file, each once, without u/: a line each, for those of tables may hold anything."""
+    return list(dict.fromkeys(_USER.sub("", entry, count=1) for _, entry in _entries(path)))
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str]]:
@@ -52,7 +48,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
-                if entry := line.split("#", 1)[0].strip():
+                if entry := _COMMENT.sub("", line).strip():
                     yield number, entry
     except FileNotFoundError:
         raise InputError("does not exist", where=path) from None

@@ -17,6 +17,7 @@ def listed(folder: Path, content: str) -> Path:
 def test_ids_as_people_write_them(tmp_path: Path) -> None:
     path = listed(tmp_path, "t3_abc\r\n\n  t1_9z  # a comment\n# all of it\nt3_abc\nt3_abd")
     assert read_ids(path) == ["t3_abc", "t1_9z", "t3_abd"]
+    assert read_ids(listed(tmp_path, "t3_a#1 # one\n")) == ["t3_a#1"]
 
 
 def test_bare_ids_need_a_prefix(tmp_path: Path) -> None:
@@ -36,7 +37,9 @@ def test_what_is_no_id_is_refused_and_not_quoted(tmp_path: Path, line: str) -> N
 
 def test_names(tmp_path: Path) -> None:
     assert read_authors(listed(tmp_path, "/u/Ann\nu/ben\nAnn\n-x_\n")) == ["Ann", "ben", "-x_"]
-    with pytest.raises(InputError, match="line 1 is no name"):
-        read_authors(listed(tmp_path, "two words"))
+    others = "two words\nc# fan # said so\na/b\nmu/nu\n#none\n  # none\nu/\nx#y"
+    assert read_authors(listed(tmp_path, others)) == [
+        "two words", "c# fan", "a/b", "mu/nu", "u/", "x#y",
+    ]  # fmt: skip
     with pytest.raises(InputError, match="does not exist"):
         read_authors(tmp_path / "no")

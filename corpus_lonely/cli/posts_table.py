@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from corpus_lonely.ingest.describe.gaps import months_between
+from corpus_lonely.ingest.folder import shown_setting
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.describe.inspect import PostsDescription
@@ -42,7 +43,10 @@ def _facts(description: "PostsDescription") -> Iterator[tuple[str, str]]:
     broken = [file["name"] for file in description.files if file["broken"]]
     told = f"; broken off: {', '.join(Path(name).name for name in broken)}" if broken else ""
     yield "Files", f"{len(description.files):,} read{told}"
-    yield "Settings", ", ".join(f"{key} {_shown(value)}" for key, value in settings.items())
+    yield (
+        "Settings",
+        ", ".join(f"{key} {shown_setting(key, value)}" for key, value in settings.items()),
+    )
     key = description.author_key
     yield "Authors", f"hashed, key {key}" if key else "names in plain text (--keep-authors)"
     yield "Gone", f"{description.gone:,} deleted or removed posts are remembered by id"
@@ -54,10 +58,6 @@ def _facts(description: "PostsDescription") -> Iterator[tuple[str, str]]:
         yield "Unfinished", description.unfinished
     if description.others:
         yield "Other files", ", ".join(description.others[:5])
-
-
-def _shown(value: object) -> str:
-    return (", ".join(map(str, value)) or "all") if isinstance(value, list) else str(value)
 
 
 def coverage_table(description: "PostsDescription", by: tuple[str, ...]) -> Table:

@@ -64,6 +64,8 @@ def purge(
     wanted = read_ids(ids, prefix) if ids else []
     names = read_authors(authors) if authors else []
     hashes, hidden = set[str](), set(wanted)
+    # what former runs took out as well: one that was stopped had no time for the scores
+    gone = set[str]() if "posts" in kinds else None
     if "posts" not in kinds and (names or author_key):
         hashes, others = _hashes_of_scores(names, wanted, author_key)
         hidden |= others
@@ -76,11 +78,13 @@ def purge(
                 done = purge_posts(folder, wanted, names, author_key, progress)
                 hashes |= set(done.authors)
                 hidden |= set(done.ids)
+                if gone is not None:
+                    gone |= set(done.gone)
                 _tell_posts(folder, done)
             else:
                 from corpus_lonely.scoring.purge import purge_scores
 
-                purged = purge_scores(folder, hidden, hashes, progress)
+                purged = purge_scores(folder, hidden, hashes, progress, gone)
                 _tell_scores(folder, purged)
                 bad |= bool(purged.bad)
     if bad:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from corpus_lonely import __version__
 from corpus_lonely.files import atomic_path, open_private
+from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.ingest.coverage import coverage
 from corpus_lonely.ingest.folder import PostsFolder, Record
 from corpus_lonely.ingest.merge import MonthFiles, merge_month
@@ -34,6 +35,8 @@ class Addition:
     """What the folder holds; a new record when it is made anew."""
     staged: list[Staged]
     schema: pa.Schema
+    id_key: AuthorKey | None = None
+    """What ids are hashed with; None where they are plain."""
 
     def make(self, progress: Progress) -> Record:
         """Does it, and returns what the folder holds then. OutputError when the disk is full."""
@@ -54,12 +57,14 @@ class Addition:
 
     def _remember(self, ids: set[str]) -> list[Path]:
         """Adds posts of purged authors to what is purged."""
-        before = read_purged(self.folder.purged)
-        if before is None or ids <= set(before.posts):
+        there = read_purged(self.folder.purged)
+        if there is None:
             return []
-        (before | Purged.of(ids, (), before.author_key)).write(
-            self.folder.coming(self.folder.purged)
-        )
+        before = there.hashed_with(self.id_key)
+        if before is there and ids <= set(before.posts):
+            return []
+        new = Purged.of(ids, (), before.author_key, hash_ids=self.id_key is not None)
+        (before | new).write(self.folder.coming(self.folder.purged))
         return [self.folder.purged]
 
     @property
@@ -87,7 +92,9 @@ class Addition:
         rows of purged posts with their ids."""
         months, gone = dict(self.before.months), dict(self.before.gone)
         duplicates, taken_out, ids = Counter[int](), _Purged(), set[str]()
-        purged = read_purged(self.folder.purged)
+        there = read_purged(self.folder.purged)
+        # as the posts to come are: the folder may be made anew with other settings
+        purged = there.hashed_with(self.id_key) if there else None
         progress.start("Merging months", len(sources), "months")
         for month, parts in sources.items():
             traces = self.folder.traces(month) if month in gone else None

@@ -42,8 +42,9 @@ class AuthorKey:
 
         The same post has the same hash in every column and file, and no author's hash meets it.
         """
-        kind, _, rest = full_name.rpartition("_")
-        plain = b"post\n" + full_name.lower().encode("utf-8", "surrogatepass")
+        # case matters to tables, whose ids may differ in nothing else; Reddit's are in lower case
+        kind, _, rest = full_name.partition("_")
+        plain = b"post\n" + full_name.encode("utf-8", "surrogatepass")
         hidden = hmac.digest(self.secret, plain, "sha256")[:_HASH_BYTES].hex()
         return f"{kind}_{hidden}" if rest and kind in _KINDS else hidden
 

@@ -74,6 +74,7 @@ class PostsFolder:
         self.about = about_folder(out)
         self.key = self.about / "author.key"
         self.staging = self.about / "staging"
+        self.drafts = self.about / "tables"
         self._next = self.about / "next"
         self._journal = self.about / "journal.json"
         self._record_path = self.about / "ingest.json"
@@ -147,6 +148,7 @@ class PostsFolder:
             try:
                 self._clear()
                 self._clear_temporaries()
+                self._clear_drafts()
                 yield
             finally:
                 self._clear()
@@ -217,6 +219,18 @@ class PostsFolder:
         for path in self.about.glob(".*.tmp"):  # of runs that were killed: nobody else is here
             path.unlink(missing_ok=True)
 
+    def _clear_drafts(self) -> None:
+        """Removes what a killed `ingest table` left of posts, in the plain; not what one that runs has made."""
+        if not any(self.drafts.glob("*.jsonl")):
+            return
+        with (self.drafts / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            for path in self.drafts.glob("*.jsonl"):
+                path.unlink(missing_ok=True)
+
     def _roll_forward(self) -> None:
         if not self._journal.exists():
             return
@@ -265,7 +279,7 @@ def check_same(record: Record, settings: dict[str, Any], author_key: str | None,
     before = {**record.settings, "author_key": record.author_key}
     now = {**settings, "author_key": author_key}
     other = [
-        f"{_NAMES.get(key, key)} {shown(before.get(key))}, now {shown(value)}"
+        f"{_NAMES.get(key, key)} {shown_setting(key, before.get(key))}, now {shown_setting(key, value)}"
         for key, value in now.items()
         if before.get(key) != value
     ]
@@ -294,3 +308,10 @@ def shown(value: Any, empty: str = "all") -> str:
     if isinstance(value, list):
         return ", ".join(value) or empty
     return "none" if value is None else str(value)
+
+
+def shown_setting(name: str, value: Any) -> str:
+    """The same, where it matters which setting it is: without `columns` all are written, with an empty list none."""
+    if name == "columns":
+        return "all" if value is None else shown(value, "none")
+    return shown(value)

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -38,6 +39,8 @@ class PostsPurge:
     """The authors that were named, as the column has them."""
     ids: tuple[str, ...]
     """The ids that were named, as the column has them."""
+    gone: tuple[str, ...] = ()
+    """The ids of all posts that are remembered as purged, by authors and by former runs included."""
 
 
 def purge_posts(
@@ -67,15 +70,17 @@ def purge_posts(
         key = author_key or folder.key
         hashed = hashed_authors(authors, record.author_key, key)
         told = hashed_ids(ids, record, key)
-        new = Purged.of(told, hashed, record.author_key)
-        before = read_purged(folder.purged) or Purged.of((), (), record.author_key)
+        of = partial(Purged.of, author_key=record.author_key, hash_ids=_hashes_ids(record))
+        new = of(told, hashed)
+        before = read_purged(folder.purged) or of((), ())
         removed, found = _taken_out(folder, record, before | new, progress or Silent())
         # an author's posts by id as well: another copy may name nobody
-        after = before | new | Purged.of(found, (), record.author_key)
+        after = before | new | of(found, ())
         if removed or len(after) > len(before):
             _commit(folder, record, removed, after)
     months = {month for month, *_ in removed}
-    return PostsPurge(removed.total(), len(months), len(after), tuple(hashed), tuple(told))
+    counts = (removed.total(), len(months), len(after))
+    return PostsPurge(*counts, tuple(hashed), tuple(told), tuple(after.posts))
 
 
 def _no_posts(folder: PostsFolder) -> InputError:
@@ -100,9 +105,13 @@ def hashed_authors(authors: Iterable[str], key: str | None, path: Path) -> list[
 def hashed_ids(ids: Iterable[str], record: Record, path: Path) -> list[str]:
     """Ids as the column `post_id` has them, which `--hash-ids` hashes; raises as `hashed_authors` does."""
     told = list(ids)
-    if not told or record.author_key is None or not record.settings.get("hash_ids"):
+    if not told or record.author_key is None or not _hashes_ids(record):
         return told
     return list(map(_key(record.author_key, path).hash_id, told))
+
+
+def _hashes_ids(record: Record) -> bool:
+    return bool(record.settings.get("hash_ids"))
 
 
 def _key(fingerprint: str, path: Path) -> AuthorKey:

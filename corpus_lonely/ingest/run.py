@@ -70,7 +70,8 @@ def ingest_dumps(
             from corpus_lonely.ingest.addition import Addition  # noqa: PLC0415
 
             schema = posts_schema(settings.keep_permalinks, settings.columns)
-            record = Addition(folder, record, staged, schema).make(progress)
+            of_ids = key if settings.hash_ids else None
+            record = Addition(folder, record, staged, schema, of_ids).make(progress)
     files_by_content = {file.fingerprint: file for file in record.files}
     reports = [files_by_content[fingerprint] for fingerprint in found.values() if fingerprint]
     return IngestReport(
@@ -169,7 +170,8 @@ def _begin(
             read_purged,
         )
 
-        check_key(read_purged(folder.purged), told, folder.out)
+        remembered = read_purged(folder.purged)
+        check_key(remembered, told, folder.out, hash_ids=settings.hash_ids)
     return record or Record(recorded, told), key
 
 

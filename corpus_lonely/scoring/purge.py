@@ -3,6 +3,7 @@
 import io
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -32,16 +33,38 @@ class ScoresPurge:
     """Whether all parts of the run stand."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to go, as `purge_scores` is told it."""
+
+    ids: Collection[str]
+    authors: Collection[str]
+    ids_of_authors: Collection[str] | None
+
+    def by_column(self, there: Collection[str]) -> dict[str, pa.Array]:
+        """Values for each column that is asked for, in a part with the columns `there`."""
+        ids, authors = self.ids, self.authors
+        if authors and "author" not in there and self.ids_of_authors is not None:
+            ids, authors = {*ids, *self.ids_of_authors}, ()
+        return {
+            name: pa.array(sorted(values), pa.string())
+            for name, values in (("post_id", ids), ("author", authors))
+            if values
+        }
+
+
 def purge_scores(
     folder: Place,
     ids: Collection[str] = (),
     authors: Collection[str] = (),
     progress: Progress | None = None,
+    ids_of_authors: Collection[str] | None = None,
 ) -> ScoresPurge:
     """Takes the rows of posts out of a folder of scores, part by part.
 
     ids: of posts, as the column `post_id` has them.
     authors: as the column `author` has them, in lower case.
+    ids_of_authors: of these authors' posts, for scores without that column; None where nobody knows them.
 
     Each part is replaced whole; interrupted and run again, it ends the same. The rest of the part is as
     it was. Raises InputError when there are no scores, or no column to tell by; what `score` raises
@@ -52,11 +75,7 @@ def purge_scores(
     if not parts:
         raise InputError("holds no scores", where=folder)
     done = ScoresPurge()
-    wanted = {
-        name: pa.array(sorted(values), pa.string())
-        for name, values in (("post_id", ids), ("author", authors))
-        if values
-    }
+    wanted = _Wanted(ids, authors, ids_of_authors)
     with output.locked():
         progress.start("Reading parts", len(parts), "parts")
         for part in parts:
@@ -67,9 +86,7 @@ def purge_scores(
     return done
 
 
-def _purge_part(
-    output: Output, part: Place, wanted: dict[str, pa.Array], done: ScoresPurge
-) -> None:
+def _purge_part(output: Output, part: Place, wanted: _Wanted, done: ScoresPurge) -> None:
     try:
         content = part.read_bytes()
         if not is_whole(content):
@@ -77,7 +94,7 @@ def _purge_part(
             return
         source = pq.ParquetFile(io.BytesIO(content))
         mask = _mask(source, wanted, part)
-        count = pc.sum(mask).as_py() or 0
+        count = pc.sum(mask).as_py() or 0 if mask is not None else 0
         if not count:
             return
         rest = source.read().filter(pc.invert(mask))
@@ -94,19 +111,21 @@ def _purge_part(
     done.parts += 1
 
 
-def _mask(source: pq.ParquetFile, wanted: dict[str, pa.Array], part: Place) -> pa.ChunkedArray:
-    """Which rows are to go."""
-    missing = [name for name in wanted if name not in source.schema_arrow.names]
-    if "post_id" in missing or missing == list(wanted):
+def _mask(source: pq.ParquetFile, wanted: _Wanted, part: Place) -> pa.ChunkedArray | None:
+    """Which rows are to go; None where nothing is asked for."""
+    there = source.schema_arrow.names
+    values = wanted.by_column(there)
+    if missing := [name for name in values if name not in there]:
         raise InputError(
             f"has no column {missing[0]!r}, so nobody can tell whose rows these are",
             where=part,
-            hint="Score the posts that are left into another folder, and remove this one",
+            hint="Name the posts beside it, which tell the ids of these authors' posts"
+            if missing == ["author"]
+            else "Score the posts that are left into another folder, and remove this one",
         )
-    there = [name for name in wanted if name not in missing]
-    rows = source.read(there)
-    masks = [pc.is_in(_folded(name, rows), value_set=wanted[name]) for name in there]
-    return masks[0] if len(masks) == 1 else pc.or_(*masks)
+    rows = source.read(list(values))
+    masks = [pc.is_in(_folded(name, rows), value_set=values[name]) for name in values]
+    return reduce(pc.or_, masks) if masks else None
 
 
 def _folded(name: str, rows: pa.Table) -> pa.ChunkedArray:

@@ -125,6 +125,24 @@ def test_ids_that_are_hashed(home: Path) -> None:
         )  # fmt: skip
 
 
+def test_made_anew_with_hashed_ids_they_stay_away(home: Path) -> None:
+    out = home / "posts"
+    ingest(home, out, 0)
+    ids = posts(out)["post_id"].to_list()[:9]
+    purge_posts(out, ids, author_key=home / "key")
+    ingest(home, out, 0, hash_ids=True, overwrite=True)
+    ingest(home, out, 1, hash_ids=True)
+    ingest(home, home / "other", 0, 1, hash_ids=True)
+    hidden = list(map(read_key(home / "key").hash_id, ids))
+    gone = pl.col("post_id").is_in(hidden)
+    assert posts(home / "other").filter(gone).height == 9
+    assert posts(out).equals(posts(home / "other").filter(~gone))
+    check_coverage(out)
+    with pytest.raises(OutputError, match="remembers purged posts by their hashed ids"):
+        ingest(home, out, 0, overwrite=True)
+    assert posts(out).filter(gone).is_empty()
+
+
 def test_plain_authors_and_the_last_post_of_a_month(tmp_path: Path) -> None:
     out = tmp_path / "posts"
     dump = write_dump(

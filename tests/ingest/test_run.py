@@ -11,7 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError, TruncatedFileError
 from corpus_lonely.ingest import run
 from corpus_lonely.ingest.authors import make_key, read_key
@@ -210,7 +212,8 @@ def test_the_same_content_twice_in_one_run_is_read_once(tmp_path: Path) -> None:
         ({"keep_permalinks": True}, "--keep-permalinks"),
         ({"bots": frozenset({"x"})}, "--bots"),
         ({"hash_ids": True}, "--hash-ids off, now on"),
-        ({"columns": frozenset({"flair"})}, "--columns none, now flair"),
+        ({"columns": frozenset[str]()}, "--columns all, now none"),
+        ({"columns": frozenset({"flair"})}, "--columns all, now flair"),
     ],
 )
 def test_other_settings_are_refused_and_change_nothing(
@@ -224,6 +227,23 @@ def test_other_settings_are_refused_and_change_nothing(
     with pytest.raises(OutputError, match=told):
         ingest_dumps([other], out, IngestSettings(**change))
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (None, "columns all"),
+        (frozenset[str](), "columns none"),
+        (frozenset({"score", "flair"}), "columns flair, score"),
+    ],
+)
+def test_describe_tells_the_columns(
+    tmp_path: Path, columns: frozenset[str] | None, told: str
+) -> None:
+    dump = write_dump(tmp_path / "d.json", [comment()])
+    ingest_dumps([dump], tmp_path / "posts", IngestSettings(columns=columns))
+    ran = CliRunner().invoke(main, ["describe", str(tmp_path / "posts")])
+    assert f"{told}, hash_ids" in " ".join(ran.stdout.split())
 
 
 def test_hashed_ids_join_and_lead_nowhere(tmp_path: Path) -> None:

@@ -126,6 +126,28 @@ def test_posts_and_scores_by_one_command(home: Path, model: Path) -> None:
     assert ((anew["lonely"] - frame(home)["lonely"]).abs() < 1e-5).all()
 
 
+def test_authors_go_from_scores_that_do_not_name_them(home: Path, model: Path) -> None:
+    before = pl.read_parquet(home / "posts/*/*.parquet", hive_partitioning=False)
+    before.drop("author").write_parquet(home / "bare.parquet")
+    run(home / "bare.parquet", model, home / "anew", shard_rows=200)
+    key = home / "posts.about/author.key"
+    (home / "ids").write_text(before["post_id"][0])
+    (home / "authors").write_text("u7\n")
+    lists = ["purge", "--ids", f"{home}/ids", "--authors", f"{home}/authors"]
+    ran = CliRunner().invoke(main, [*lists, "--author-key", str(key), f"{home}/anew"])
+    assert ran.exit_code == 1
+    assert "has no column 'author'" in ran.output
+    purge_posts(
+        home / "posts", authors=["u7"]
+    )  # as if the command had been stopped after the posts
+    ran = CliRunner().invoke(main, [*lists, f"{home}/anew", f"{home}/posts"])
+    assert ran.exit_code == 0, ran.output
+    hers = pl.col("author") == read_key(key).hash("u7")
+    left = before.filter(~hers)["post_id"].to_list()[1:]
+    found = pl.read_parquet(home / "anew/*.parquet", hive_partitioning=False)
+    assert (found["post_id"].to_list(), len(left)) == (left, 389)
+
+
 def test_verify_where_the_scores_alone_are_purged(home: Path, model: Path) -> None:
     purge_scores(home / "scores", frame(home)["post_id"].to_list()[:70])
     inspection = inspect_scores(home / "scores")

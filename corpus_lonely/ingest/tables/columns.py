@@ -25,14 +25,32 @@ FIELDS = {
     "link_id": "link_id",
     "parent_id": "parent_id",
     "edited_at": "edited",
+    "edited": "edited",
     "removed": "removed_by_category",
     "crosspost": "crosspost_parent",
     "retrieved_at": "retrieved_on",
+    "flair": "link_flair_text",
+    "author_flair": "author_flair_text",
     "permalink": "permalink",
 }
 """Columns of posts, and what a dump calls them; empty where that depends on the kind."""
+_TEXTS = frozenset(
+    [
+        "subreddit",
+        "author",
+        "title",
+        "link_id",
+        "parent_id",
+        "permalink",
+        "removed_by_category",
+        "link_flair_text",
+        "author_flair_text",
+        "crosspost_parent",
+    ]
+)
 _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
+_PREFIXES = ("t1_", "t3_")
 _YES, _NO = frozenset({"true", "t", "yes", "1"}), frozenset({"false", "f", "no", "0"})
 _ID_DIGITS = 20
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.\-]{0,30}")
@@ -56,6 +74,11 @@ class Columns:
         if both := self.names.keys() & self.fill.keys():
             raise SettingsError(f"give {min(both)!r} with --map or with --fill, not with both")
 
+    @property
+    def unnamed(self) -> list[str]:
+        """Ours that are taken from a column of the same name, where a row has one."""
+        return [name for name in FIELDS if name not in self.names and name not in self.fill]
+
     def found_in(self, there: Collection[str], where: Path) -> dict[str, str]:
         """Ours to the table's, of those that it has; InputError when one is not there that must be.
 
@@ -67,8 +90,7 @@ class Columns:
                 raise InputError(
                     f"has no column {theirs!r} for {ours}; its columns are {told}", where=where
                 )
-        found = {name: name for name in FIELDS if name in there and name not in self.fill}
-        found |= self.names
+        found = {name: name for name in self.unnamed if name in there} | dict(self.names)
         known = found.keys() | self.fill.keys()
         for needed in ({"created_at"}, {"subreddit"}, {"text", "title"}):
             if not needed & known:
@@ -92,24 +114,49 @@ def _named(there: Collection[str]) -> str:
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
     """A row, by our names, as a line of a dump; raises NoZoneError."""
     told = {name: value for name, value in values.items() if not _is_missing(value)}
+    if (edited := told.pop("edited", None)) is not None:
+        told |= _edited(edited, told)
     for name in _TIMES:
         if name in told:
             told[name] = read_time(told[name])
     if "over_18" in told:
         told["over_18"] = _truth(told["over_18"])
+    for name, what in (("removed", "removed"), ("crosspost", None)):
+        if (flag := _truth(told.get(name))) is not None:  # whether, not by whom or of which
+            told[name] = what if flag else None
     name = str(told.pop("post_id", "")) or _content_id(told)
     prefix, bare = _kind(told, name), name.removeprefix("t1_").removeprefix("t3_")
     told.pop("kind", None)
     text = _text(told.pop("text", None))
     post: dict[str, Any] = {FIELDS[ours]: value for ours, value in told.items()}
     post |= {"id": bare, "name": f"{prefix}_{bare}"}
-    for ours in ("subreddit", "author", "title", "link_id", "parent_id", "permalink"):
-        if ours in post:
-            post[ours] = _text(post[ours])
+    for theirs in _TEXTS & post.keys():
+        post[theirs] = _text(post[theirs])
+    _name_in_full(post)
     if prefix == "t1":
         post.pop("title", None)
         return post | {"body": text or ""}
     return post | {"title": post.get("title") or "", "selftext": text or ""}
+
+
+def _edited(value: Any, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the post was edited, or when, as Reddit has either there; a time of its own says more."""
+    if "edited_at" in told:
+        return {}
+    flag = _truth(value)
+    return {"edited_at": value} if flag is None else {"edited": flag}
+
+
+def _name_in_full(post: dict[str, Any]) -> None:
+    """What a comment answers, as the id of that post stands: with the prefix of its kind."""
+    for name in ("link_id", "crosspost_parent"):
+        if (link := post.get(name)) and not link.startswith(_PREFIXES):
+            post[name] = f"t3_{link}"
+    parent = post.get("parent_id")
+    if parent and not parent.startswith(_PREFIXES):
+        post["parent_id"] = (
+            f"t3_{parent}" if f"t3_{parent}" == post.get("link_id") else f"t1_{parent}"
+        )
 
 
 def _is_missing(value: Any) -> bool:
@@ -127,7 +174,7 @@ def _kind(told: Mapping[str, Any], name: str) -> str:
     said = _KINDS.get(str(told.get("kind", "")).strip().lower())
     if said:
         return said
-    if name.startswith(("t1_", "t3_")):
+    if name.startswith(_PREFIXES):
         return name[:2]
     return "t1" if told.get("parent_id") or told.get("link_id") else "t3"
 

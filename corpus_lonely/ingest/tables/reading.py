@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ Find = Callable[[Iterable[str]], Mapping[str, str]]
 """Given the columns that are there, says which are read: ours to the table's."""
 
 
-def read_table(path: Path, find: Find, delimiter: str | None = None) -> Iterator[Place]:
+def read_table(
+    path: Path, find: Find, delimiter: str | None = None, late: Iterable[str] = ()
+) -> Iterator[Place]:
     """The rows of a file, by our names of columns, in bounded memory; compressed or not.
 
+    late: of our names those that an object of JSON may have though none of the first ones has.
     Raises InputError when it is no table, and what `find` raises.
     """
     suffix = _suffix(path)
@@ -34,7 +37,7 @@ def read_table(path: Path, find: Find, delimiter: str | None = None) -> Iterator
     if suffix in (".parquet", ".pq"):
         return _parquet(path, find)
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path, find)
+        return _json_lines(path, find, late)
     raise InputError(
         f"is no table by its name: {_KINDS}, and all but Parquet may be compressed",
         where=path,
@@ -59,15 +62,20 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
     csv.field_size_limit(_MOST_FIELD_BYTES)
     texts = (line.decode("utf-8", "replace") + "\n" for line in _lines(path))
-    reader = csv.reader(texts, delimiter=delimiter)
-    head = next(reader, None)
+    # strict: else the rest of a file goes into the one field that a stray quotation mark opens
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    try:
+        head = next(reader, None)
+    except csv.Error as error:
+        raise _no_csv(path, 1, error) from error
     if not head:
         raise InputError("holds no row", where=path)
     if len(set(head)) < len(head):
         places = [number for number, name in enumerate(head, start=1) if head.count(name) > 1]
         told = f"columns {places[0]} and {places[1]} have the same name"
         raise InputError(told, where=path, hint="Its first line must be a head of names")
-    wanted = [(ours, head.index(theirs)) for ours, theirs in find(head).items()]
+    found = _flat(find(head), head, path)
+    wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
     begin = reader.line_num
     try:
         for row in reader:
@@ -77,10 +85,31 @@ def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
             elif row:
                 yield line, None
     except csv.Error as error:
-        raise InputError(f"line {begin + 1:,} is no CSV ({error})", where=path) from error
+        raise _no_csv(path, begin + 1, error) from error
 
 
-def _json_lines(path: Path, find: Find) -> Iterator[Place]:
+def _no_csv(path: Path, line: int, error: csv.Error) -> InputError:
+    """line: where the row begins that cannot be read."""
+    return InputError(
+        f"line {line:,} begins a row that is no CSV ({error})",
+        where=path,
+        hint="Lines must end in \\n, and a field with a quotation mark or a line break must stand "
+        "between quotation marks, those in it doubled",
+    )
+
+
+def _flat(found: Mapping[str, str], there: Collection[str], path: Path) -> dict[str, str]:
+    """The same where all are columns themselves; InputError where one lies within a column."""
+    if deep := [(ours, theirs) for ours, theirs in found.items() if theirs not in there]:
+        ours, theirs = deep[0]
+        raise InputError(
+            f"has no column {theirs!r} for {ours}: only in JSON lines is what lies deeper found",
+            where=path,
+        )
+    return dict(found)
+
+
+def _json_lines(path: Path, find: Find, late: Iterable[str]) -> Iterator[Place]:
     lines = _lines(path)
     first = [line for _, line in zip(range(_SNIFFED), lines, strict=False)]
     names = {name for line in first for name in (_object(line) or {})}
@@ -88,7 +117,8 @@ def _json_lines(path: Path, find: Find) -> Iterator[Place]:
         raise InputError(
             "has no JSON object in its first lines: there must be one a line", where=path
         )
-    wanted = {ours: theirs.split(".") for ours, theirs in find(names).items()}
+    wanted = {name: [name] for name in late}
+    wanted |= {ours: theirs.split(".") for ours, theirs in find(names).items()}
     for number, line in enumerate(_chain(first, lines), start=1):
         if line and not line.isspace():
             content = _object(line)
@@ -124,7 +154,8 @@ def _deep(content: dict[str, Any], way: list[str]) -> Any:
 def _parquet(path: Path, find: Find) -> Iterator[Place]:
     try:
         with pq.ParquetFile(path) as file:
-            wanted = dict(find(file.schema_arrow.names))
+            names = file.schema_arrow.names
+            wanted = _flat(find(names), names, path)
             number = 0
             for batch in file.iter_batches(8192, columns=sorted(set(wanted.values()))):
                 columns = {ours: _plain(batch.column(theirs)) for ours, theirs in wanted.items()}

@@ -13,6 +13,7 @@ from typing import Any
 from corpus_lonely.errors import InputError, OutputError, SettingsError
 from corpus_lonely.files import open_private, output_error
 from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.normalize import seconds
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
@@ -69,7 +70,9 @@ def ingest_convokit(
 
 
 def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | None) -> _Dumped:
-    rows = read_table(path, lambda there: columns.found_in(list(there), path), delimiter)
+    rows = read_table(
+        path, lambda there: columns.found_in(list(there), path), delimiter, columns.unnamed
+    )
 
     def dumped() -> _Dumped:
         for line, row in rows:
@@ -92,11 +95,12 @@ def _checked(path: Path, posts: _Dumped) -> _Dumped:
     seen = [post for _, post in first if post is not None]
     if not seen:
         raise InputError("holds no row that can be used", where=path)
-    if not any(isinstance(post.get("created_utc"), int | float | str) for post in seen):
+    if all(seconds(post.get("created_utc")) is None for post in seen):
         raise InputError(
-            f"no time can be read in its first {len(seen):,} rows, line {first[0][0]:,} among them",
+            f"no time of 2005 to 2099 can be read in its first {len(seen):,} rows, line {first[0][0]:,} among them",
             where=path,
-            hint="--time-format tells how they are written, as '%d.%m.%Y %H:%M'; numbers count from 1970",
+            hint="--time-format tells how they are written, as '%d.%m.%Y %H:%M'; numbers count seconds from 1970, or "
+            "what --time-unit says",
         )
     if not any(post.get("subreddit") for post in seen):
         raise InputError(f"no subreddit is told in its first {len(seen):,} rows", where=path)
@@ -115,7 +119,7 @@ def _ingest(
         raise SettingsError("name at least one file")
     folder = PostsFolder(Path(os.path.abspath(out)))
     folder.check()
-    with _drafts(folder.about / "tables", folder.out) as drafts:
+    with _drafts(folder.drafts, folder.out) as drafts:
         progress.start("Reading tables", len(found), "files")
         names: dict[Path, str] = {}
         for number, (path, posts) in enumerate(found.items()):

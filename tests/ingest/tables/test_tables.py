@@ -19,6 +19,7 @@ from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.ingest.authors import make_key
 from corpus_lonely.ingest.describe.inspect import inspect_posts
+from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.tables.columns import Columns, assignments
@@ -174,6 +175,23 @@ def test_ids_are_made_where_there_are_none(tmp_path: Path) -> None:
     assert set(posts(tmp_path / "others")["post_id"]) == set(found["post_id"])  # no author in them
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_bare_ids_of_what_is_answered_meet_those_of_posts(tmp_path: Path, hashed: bool) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "post_id,created_at,text,subreddit,kind,link_id,parent_id\n"
+        "a_B,1583020800,one,x,post,,\na_b,1583020800,two,x,post,,\n"
+        "c_1,1583020801,three,x,comment,a_B,a_B\nc_2,1583020802,four,x,comment,t3_a_B,c_1\n"
+    )
+    ingest_tables([path], tmp_path / "posts", Columns(), settings=IngestSettings(hash_ids=hashed))
+    found = {row["text"]: row for row in posts(tmp_path / "posts").iter_rows(named=True)}
+    assert len(found) == 4  # letters of another case are another post
+    one, three, four = (found[text] for text in ("one", "three", "four"))
+    assert (one["post_id"][:3], three["post_id"][:3]) == ("t3_", "t1_")
+    assert three["link_id"] == three["parent_id"] == four["link_id"] == one["post_id"]
+    assert four["parent_id"] == three["post_id"]
+
+
 def test_columns_that_lie_deeper(tmp_path: Path) -> None:
     path = tmp_path / "p.ndjson"
     row = {"a": {"b": {"c": "deep"}}, "a.t": MARCH, "n": {"score": 4}, "subreddit": "x"}
@@ -181,6 +199,67 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
     names = assignments(["text=a.b.c,created_at=a.t", "score=n.score"], "--map")
     ingest_tables([path], tmp_path / "posts", Columns(names))
     assert posts(tmp_path / "posts").select("text", "score").row(0) == ("deep", 4)
+
+
+def test_a_column_that_comes_late_in_json_lines(tmp_path: Path) -> None:
+    """What a comment answers and who removed a post are told by later lines alone."""
+    first = [
+        {"post_id": f"p{n}", "created_at": MARCH, "text": f"text {n}", "subreddit": "x"}
+        for n in range(150)
+    ]
+    late = [
+        {**first[0], "post_id": "late", "text": "an answer", "parent_id": "t3_p1"},
+        {**first[0], "post_id": "gone", "removed": "deleted"},
+    ]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in first + late))
+    report = ingest_tables([path], tmp_path / "posts", Columns())
+    assert (report.kept, report.dropped) == (151, {"deleted": 1})
+    assert {"t1_late", "t3_p0"} <= set(posts(tmp_path / "posts")["post_id"])
+
+
+def test_whether_a_post_was_removed_or_crossposted(tmp_path: Path) -> None:
+    """Truth values as pandas and R write them, beside what Reddit has in these columns."""
+    told = {
+        "False,False": (None, None), "0,0": (None, None), ",": (None, None), "moderator,t3_a": ("moderator", "t3_a"),
+        "TRUE,TRUE": ("removed", None), "1.0,1.0": ("removed", None), "reddit,abc": ("reddit", "t3_abc"),
+    }  # fmt: skip
+    path = tmp_path / "p.csv"
+    rows = [f"p{n},1583020800,text {n},x,{values}\n" for n, values in enumerate(told)]
+    path.write_text("post_id,created_at,text,subreddit,removed,crosspost\n" + "".join(rows))
+    ingest_tables([path], tmp_path / "posts", Columns())
+    found = posts(tmp_path / "posts").sort("post_id").select("removed", "crosspost")
+    assert found.rows() == list(told.values())
+
+
+def test_flairs_and_edits(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "post_id,created_at,text,subreddit,flair,author_flair,edited,edited_at\n"
+        f"a,{MARCH},one,x,Advice,he,True,\nb,{MARCH},two,x,,,False,\nc,{MARCH},three,x,,,{MARCH + 5},\n"
+        f"d,{MARCH},four,x,,,False,{MARCH + 5}\ne,{MARCH},five,x,,,,\n"
+    )
+    ingest_tables([path], tmp_path / "posts", Columns())
+    found = posts(tmp_path / "posts").sort("post_id")
+    when = found["edited_at"].dt.epoch("s").to_list()
+    assert found["flair"].to_list() == ["Advice", None, None, None, None]
+    assert found["author_flair"].to_list() == ["he", None, None, None, None]
+    assert found["edited"].to_list() == [True, False, True, True, None]
+    assert when == [None, None, MARCH + 5, MARCH + 5, None]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"p.{suffix}"
+    if suffix == "csv":
+        path.write_text("created_at,subreddit,data\n1583020800,x,y\n")
+    else:
+        row = {"created_at": MARCH, "subreddit": "x", "data": {"body": "y"}}
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    with pytest.raises(
+        InputError, match=r"has no column 'data\.body' for text: only in JSON lines"
+    ):
+        ingest_tables([path], tmp_path / "posts", Columns({"text": "data.body"}))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +277,16 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
             Columns(),
             "line 2 has a time that does not tell its zone",
         ),
-        ("created_at,text,subreddit\nnever,a,x\n", Columns(), "no time can be read"),
+        (
+            "created_at,text,subreddit\nnever,a,x\n",
+            Columns(),
+            "no time of 2005 to 2099 can be read",
+        ),
+        (
+            "created_at,text,subreddit\n1583020800000,a,x\n",
+            Columns(),
+            "no time of 2005 to 2099 can be read.*--time-unit",
+        ),
         ("created_at,text,subreddit\n1583020800,a,\n", Columns(), "no subreddit is told"),
         ("a,a\n1,2\n", Columns(), "columns 1 and 2 have the same name"),
         ("", Columns(), "no row|empty"),
@@ -207,6 +295,12 @@ def test_columns_that_lie_deeper(tmp_path: Path) -> None:
             Columns(),
             "its columns are not told, for they do not look like names",
         ),
+        (
+            'created_at,text,subreddit\n1,a,x\n1583020800,"a,x\n1583020800,b,x\n',
+            Columns(),
+            "line 3 begins a row that is no CSV .*those in it doubled",
+        ),
+        ("created_at,text\r1583020800,a\r", Columns(), "line 1 begins a row that is no CSV"),
         ("a,b\n", Columns({"text": "c"}), "has no column 'c' for text; its columns are a, b"),
     ],
 )
@@ -265,6 +359,14 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     left.write_text("text of a post")
     ingest_tables([as_csv(tmp_path / "p.csv")], tmp_path / "posts", Columns(NAMES), TimeReader())
     assert not left.exists()
+    for command in (
+        lambda: purge_posts(tmp_path / "posts", ["t3_a"]),
+        lambda: ingest_dumps([write_dump(tmp_path / "d.gz", [submission()])], tmp_path / "posts"),
+    ):
+        left.parent.mkdir(exist_ok=True)
+        left.write_text("text of a post")
+        command()
+        assert not left.exists()
 
 
 def corpus(folder: Path, *, old: bool) -> Path:
