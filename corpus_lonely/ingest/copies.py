@@ -81,7 +81,10 @@ def _ranked(ids: pl.DataFrame) -> pl.DataFrame:
         (pl.col(name) > text).fill_null(False) for name in ("deletion_rank", "removal_rank")
     )
     kept = ~gone & (rank == text) & ~deleted
-    is_last = rank.eq_missing(pl.col("deletion_rank")) | rank.eq_missing(pl.col("removal_rank"))
+    # a removal before the last deletion says no more than that one: a text before it is gone either way
+    is_last = rank.eq_missing(pl.col("deletion_rank")) | (
+        rank.eq_missing(pl.col("removal_rank")) & (rank > pl.col("deletion_rank")).fill_null(True)
+    )
     return (
         ids.sort("post_id", "retrieved_at", ORIGIN, PLACE, nulls_last=False)
         .with_row_index("rank")
