@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
-from distributed import Future, KilledWorker, get_worker
+from distributed import Future, KilledWorker, get_worker, wait
 
 from corpus_lonely.cluster import MAX_DEATHS, Cluster
 from corpus_lonely.errors import CorpusLonelyError, ScoringError
@@ -30,6 +30,8 @@ from corpus_lonely.scoring.worker import (
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
+_FORGOTTEN = ("lost", "pending")
+"""What Dask says of one that had ended, when its worker has died before anybody asked for the outcome."""
 _LAST_WORDS_S = 0.5
 """A worker that ends itself waits so long, for what it says to be sent."""
 
@@ -61,6 +63,8 @@ class OnCluster:
         self._loading = [self._client.submit(prepare, task, pure=False) for _ in range(wanted)]
         with self._asking():
             first = self._first(self._loading)
+            if first.status in _FORGOTTEN:
+                wait(first)  # Dask has it loaded once more
             if first.status not in ("finished", "error"):
                 raise lost(self._cluster.address)
             if first.status == "error":
@@ -118,7 +122,7 @@ class OnCluster:
                 continue
             if not isinstance(message, Future):
                 self._hear(message, heard)
-            elif outcome := self._end(message):
+            elif outcome := self._end(message, task):
                 yield outcome
                 message.release()
 
@@ -171,10 +175,15 @@ class OnCluster:
         future.add_done_callback(self._inbox.put)
         self._flights.add(shard, future)
 
-    def _end(self, future: Future[Any]) -> Outcome | None:
+    def _end(self, future: Future[Any], task: Task) -> Outcome | None:
         """What a copy makes of its shard; None where it failed and another may still succeed."""
         flight = self._flights.of(future)
         if flight is None:
+            return None
+        if future.status in _FORGOTTEN:
+            self._send(flight.shard, task)
+            self._flights.landed(future, failed=True)
+            self._cancel([future])
             return None
         outcome = None
         if future.status == "finished" or len(flight.copies) == 1:
@@ -188,12 +197,15 @@ class OnCluster:
     def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
         shard = flight.shard
         with self._asking():
-            if future.status == "finished":
-                outcome: Outcome = future.result()
-                return outcome
-            if future.status != "error":
-                raise lost(self._cluster.address)
-            error = future.exception()
+            try:
+                if future.status == "finished":
+                    outcome: Outcome = future.result()
+                    return outcome
+                if future.status != "error":
+                    raise lost(self._cluster.address)
+                error: BaseException | None = future.exception()
+            except KilledWorker as killed:  # it had ended, and was done again as its worker died
+                error = killed
             several = max(self._client.nthreads().values(), default=1) > 1
         if not isinstance(error, KilledWorker):
             # the message of an error that nobody foresaw might quote a post

@@ -155,7 +155,8 @@ def ends(*outcomes: Outcome) -> tuple[list[Outcome | None], list[Any]]:
     copies: list[Any] = [Done(outcome) for outcome in outcomes]
     for future in copies:
         executor._flights.add(shard(5), future)
-    return [executor._end(future) for future in copies], [
+    task: Any = None  # nothing is sent once more
+    return [executor._end(future, task) for future in copies], [
         copies.index(future) for future in there.cancelled
     ]
 
