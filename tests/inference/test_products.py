@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from corpus_lonely.inference import products
 from corpus_lonely.inference.products import Product, Rounding, can_round, round_products
 from tests.inference.test_forward import make_forward, make_ids
 
@@ -89,3 +90,22 @@ def test_the_same_bytes_each_time() -> None:
     assert forward.pack()
     once = forward(IDS).numpy()
     np.testing.assert_array_equal(forward(IDS).numpy(), once)
+
+
+def test_asking_uses_no_dice_of_a_training() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    can_round.cache_clear()
+    assert can_round()
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_operators_that_fail_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: Any) -> None:
+        raise RuntimeError("not on this CPU")
+
+    monkeypatch.setattr(products, "_reorder_linear_weight", fails)
+    can_round.cache_clear()
+    assert not can_round()
+    can_round.cache_clear()
