@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from corpus_lonely.cli.ingested import tell
 from corpus_lonely.cli.options import common
 from corpus_lonely.cli.progress import TerminalProgress
 from corpus_lonely.cli.rows import end_options, out_option, row_options, row_settings
@@ -91,7 +92,6 @@ def reddit(
 
 
 def _tell(done: "CrawlReport", out: Path) -> None:
-    from corpus_lonely.cli.ingest import tell
 
     again = f", {done.repeated:,} of them made again" if done.repeated else ""
     click.echo(f"Reddit gave {done.fetched:,} posts in {done.requests:,} requests{again}")

@@ -1,10 +1,11 @@
 """The commands `corpus-lonely ingest table` and `ingest convokit`: posts that are no dump."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from corpus_lonely.cli.ingested import end
 from corpus_lonely.cli.options import common
 from corpus_lonely.cli.progress import TerminalProgress
 from corpus_lonely.cli.rows import (
@@ -17,9 +18,6 @@ from corpus_lonely.cli.rows import (
     row_settings,
     subreddit_option,
 )
-
-if TYPE_CHECKING:
-    from corpus_lonely.ingest.report import IngestReport
 
 
 @click.command(
@@ -97,7 +95,7 @@ def table(
             files, out, columns, times, settings, progress,
             delimiter=delimiter, processes=processes,
         )  # fmt: skip
-    _end(done, out, report)
+    end(done, out, report)
 
 
 @click.command(
@@ -134,13 +132,4 @@ def convokit(
     settings = row_settings(rows, subreddits=frozenset(subreddits))
     with TerminalProgress() as progress:
         done = ingest_convokit(corpora, out, settings, progress, processes=processes)
-    _end(done, out, report)
-
-
-def _end(done: "IngestReport", out: Path, report: Path | None) -> None:
-    from corpus_lonely.cli.ingest import tell
-    from corpus_lonely.files import write_json
-
-    if report:
-        write_json(report, done.as_json())
-    tell(done, out)
+    end(done, out, report)

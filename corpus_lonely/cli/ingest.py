@@ -1,12 +1,13 @@
 """The commands `corpus-lonely ingest ...`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from corpus_lonely.cli.crawl import reddit
 from corpus_lonely.cli.doors import convokit, table
+from corpus_lonely.cli.ingested import end
 from corpus_lonely.cli.options import common
 from corpus_lonely.cli.progress import TerminalProgress
 from corpus_lonely.cli.rows import (
@@ -19,9 +20,6 @@ from corpus_lonely.cli.rows import (
     row_settings,
     subreddit_option,
 )
-
-if TYPE_CHECKING:
-    from corpus_lonely.ingest.report import IngestReport
 
 
 @click.group(
@@ -62,7 +60,6 @@ def dump(
     is 1. Interrupted, the same command goes on; a file that is in the folder already is skipped.
     Downloads of Arctic Shift are such files, too.
     """
-    from corpus_lonely.files import write_json
     from corpus_lonely.ingest.pool import spare_pandas
     from corpus_lonely.ingest.run import ingest_dumps
 
@@ -75,9 +72,7 @@ def dump(
     )
     with TerminalProgress() as progress:
         done = ingest_dumps(files, out, settings, progress, processes=processes)
-    if report:
-        write_json(report, done.as_json())
-    tell(done, out)
+    end(done, out, report)
     if done.broken:
         raise click.exceptions.Exit(1)
 
@@ -85,39 +80,3 @@ def dump(
 ingest.add_command(reddit)
 ingest.add_command(table)
 ingest.add_command(convokit)
-
-
-def tell(done: "IngestReport", out: Path) -> None:
-    """Says what became of the lines, and what to run next."""
-    from corpus_lonely.files import about_folder
-    from corpus_lonely.ingest.report import table
-
-    for left_out, taken in done.same_content:
-        click.echo(f"{left_out}: left out, its content is that of {taken}")
-    for file in done.files:
-        if file.skipped:
-            click.echo(f"{file.name}: in the folder already, not read again")
-    for line in table(done):
-        click.echo(line)
-    dropped = sum(done.dropped.values())
-    click.echo(f"read {done.read:,} = kept {done.kept:,} + dropped {dropped:,}")
-    about = about_folder(out)
-    if done.dropped.keys() & {"bad_json", "not_a_post", "bad_date"}:
-        click.echo(f"Lines that could not be used are named in {about}/quarantine.jsonl")
-    for file in done.broken:
-        click.echo(
-            f"Error: {file.name}: {file.broken}. What stands before is in the folder", err=True
-        )
-    if done.author_key_file:
-        click.echo(
-            f"Authors are hashed with {done.author_key_file} (fingerprint {done.author_key}): whoever "
-            "holds it can test names against the hashes, so keep it private"
-        )
-    if not done.posts:
-        click.echo(f"Made {out}, with no post in it: nothing passed the filters")
-        return
-    span = f"{done.months[0]} to {done.months[-1]}"
-    click.echo(
-        f"{out} holds {done.posts:,} posts, {span}. "
-        f"Next: corpus-lonely score --input {out} --model model/ --out scores/"
-    )

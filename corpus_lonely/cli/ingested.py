@@ -1,0 +1,54 @@
+"""What the commands `corpus-lonely ingest ...` say when they are done."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from corpus_lonely.ingest.report import IngestReport
+
+
+def end(done: "IngestReport", out: Path, report: Path | None) -> None:
+    """Writes the report where it is asked for, and tells."""
+    from corpus_lonely.files import write_json
+
+    if report:
+        write_json(report, done.as_json())
+    tell(done, out)
+
+
+def tell(done: "IngestReport", out: Path) -> None:
+    """Says what became of the lines, and what to run next."""
+    from corpus_lonely.files import about_folder
+    from corpus_lonely.ingest.report import table
+
+    for left_out, taken in done.same_content:
+        click.echo(f"{left_out}: left out, its content is that of {taken}")
+    for file in done.files:
+        if file.skipped:
+            click.echo(f"{file.name}: in the folder already, not read again")
+    for line in table(done):
+        click.echo(line)
+    dropped = sum(done.dropped.values())
+    click.echo(f"read {done.read:,} = kept {done.kept:,} + dropped {dropped:,}")
+    about = about_folder(out)
+    if done.dropped.keys() & {"bad_json", "not_a_post", "bad_date"}:
+        click.echo(f"Lines that could not be used are named in {about}/quarantine.jsonl")
+    for file in done.broken:
+        click.echo(
+            f"Error: {file.name}: {file.broken}. What stands before is in the folder", err=True
+        )
+    if done.author_key_file:
+        click.echo(
+            f"Authors are hashed with {done.author_key_file} (fingerprint {done.author_key}): whoever "
+            "holds it can test names against the hashes, so keep it private"
+        )
+    if not done.posts:
+        click.echo(f"Made {out}, with no post in it: nothing passed the filters")
+        return
+    span = f"{done.months[0]} to {done.months[-1]}"
+    click.echo(
+        f"{out} holds {done.posts:,} posts, {span}. "
+        f"Next: corpus-lonely score --input {out} --model model/ --out scores/"
+    )
