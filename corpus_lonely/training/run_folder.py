@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus_lonely.errors import OutputError
-from corpus_lonely.files import about_folder, output_error, read_json
+from corpus_lonely.files import about_folder, output_error, read_json, sync
+from corpus_lonely.training.checkpoints import clear_torn
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,9 @@ class RunFolder:
         try:
             keep_only(ours)
             ours.mkdir(parents=True, exist_ok=True)
+            clear_torn(ours)
         except OSError as error:
             raise output_error(error, ours.parent) from error
-        for checkpoint in ours.glob("checkpoint-*"):
-            # the Trainer writes this file last: without it the checkpoint is torn
-            if not (checkpoint / "trainer_state.json").is_file():
-                shutil.rmtree(checkpoint)
         return ours
 
     def publish(self, write: Callable[[Path], None]) -> None:
@@ -80,10 +78,13 @@ class RunFolder:
                 path.chmod(
                     0o644
                 )  # some writers leave files to their owner alone; a lab shares models
+                sync(path)
+            sync(draft)
             if self.out.exists():
                 shutil.rmtree(self.out)
             self.out.parent.mkdir(parents=True, exist_ok=True)
             draft.rename(self.out)
+            sync(self.out.parent)
             for name in ("checkpoints", "tokens"):
                 if (self.about / name).is_dir():
                     shutil.rmtree(self.about / name)

@@ -20,6 +20,7 @@ from corpus_lonely.model.weighting import make_weighting
 from corpus_lonely.progress import Progress
 from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.training.callback import ProgressCallback
+from corpus_lonely.training.checkpoints import WholeCheckpoints
 from corpus_lonely.training.dataset import Collator, TokenisedPosts
 from corpus_lonely.training.devices import device_arguments, on_one_gpu
 from corpus_lonely.training.labels import LabelledPosts
@@ -67,6 +68,7 @@ def make_trainer(
         callbacks=[
             EarlyStoppingCallback(early_stopping_patience=settings.patience),
             ProgressCallback(progress),
+            WholeCheckpoints(),
         ],
     )
     trainer.remove_callback(PrinterCallback)
@@ -114,7 +116,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path) -> TrainingArguments:
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,  # beside the best one
+        save_total_limit=None,  # WholeCheckpoints lets the older go
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,  # how long dev has not got better
         metric_for_best_model="selection",

@@ -26,6 +26,7 @@ from corpus_lonely.training.adaptation.masking import IGNORED, MaskedPieces, Mas
 from corpus_lonely.training.adaptation.sampler import LengthGrouped
 from corpus_lonely.training.adaptation.settings import AdaptSettings
 from corpus_lonely.training.adaptation.tokens import TokenStore
+from corpus_lonely.training.checkpoints import WholeCheckpoints
 from corpus_lonely.training.devices import device_arguments, on_one_gpu
 from corpus_lonely.training.processes import world_size
 
@@ -155,7 +156,7 @@ def make_trainer(
         padder=Padder(tokenizer.pad_token_id or 0, settings.max_tokens),
         processing_class=tokenizer,
         optimizers=(_optimizer(settings, model), None),
-        callbacks=[AdaptationCallback(progress, sampler)],
+        callbacks=[AdaptationCallback(progress, sampler), WholeCheckpoints()],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -184,7 +185,7 @@ def _arguments(settings: AdaptSettings, store: TokenStore, checkpoints: Path) ->
         eval_steps=math.ceil(steps / _measurements(settings, store)),
         save_strategy="steps",
         save_steps=saved,
-        save_total_limit=1,
+        save_total_limit=None,  # WholeCheckpoints lets the older go
         remove_unused_columns=False,
         logging_steps=logged,
         disable_tqdm=True,

@@ -7,8 +7,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from corpus_lonely.progress import Silent
 from corpus_lonely.training.adaptation.settings import AdaptSettings
 from tests.tiny import LONELY_WORDS, OTHER_WORDS
+
+
+class Notes(Silent):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
 
 
 def made_texts(count: int, seed: int = 0, longest: int = 30) -> list[str]:

@@ -28,22 +28,13 @@ from corpus_lonely.training.settings import TrainSettings
 from corpus_lonely.training.train import train_model
 from tests.tiny import make_labels, make_tiny_encoder, save_rows, tiny_rows
 from tests.training.adaptation.made import (
+    Notes,
     made_texts,
     record,
     settings,
     without_dropout,
     write_posts,
 )
-
-
-class Notes(Silent):
-    """Keeps what is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,83 @@
+"""A run that dies while it writes a checkpoint goes on from the one before, to the same weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import Trainer, TrainerState
+
+from corpus_lonely.files import about_folder
+from corpus_lonely.training import checkpoints
+from corpus_lonely.training.adaptation.run import adapt_encoder
+from corpus_lonely.training.train import train_model
+from tests.training.adaptation import made
+from tests.training.test_train import same_weights, settings
+
+
+class Death(BaseException):
+    """What a kill is to the code it strikes: nothing after it is done."""
+
+
+def dies_at_its_second_call(
+    patch: pytest.MonkeyPatch, where: Any, name: str, leaving: Callable[..., None] | None = None
+) -> None:
+    done = getattr(where, name)
+    calls: list[Any] = []
+
+    def strike(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        if len(calls) != 2:
+            return done(*args, **kwargs)
+        if leaving:
+            leaving(*args)
+        raise Death
+
+    patch.setattr(where, name, strike)
+
+
+def half_written(state: TrainerState, path: str) -> None:
+    Path(path).touch()  # opened, and not a byte in it yet
+
+
+MOMENTS: list[tuple[Any, str, Callable[..., None] | None, int]] = [
+    (Trainer, "_save_optimizer_and_scheduler", None, 3),
+    (TrainerState, "save_to_json", half_written, 3),
+    (checkpoints.WholeCheckpoints, "on_save", None, 3),
+    (checkpoints, "rotate_checkpoints", None, 6),
+]
+"""Each with the step that the run goes on from: the first epoch's last or the second's."""
+
+
+@pytest.mark.parametrize(("where", "name", "leaving", "step"), MOMENTS)
+def test_training(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, where: Any, name: str,
+    leaving: Callable[..., None] | None, step: int,
+) -> None:  # fmt: skip
+    train_model(settings(tiny_labels, tiny_encoder, tmp_path / "whole"))
+    broken = settings(tiny_labels, tiny_encoder, tmp_path / "broken")
+    with pytest.MonkeyPatch.context() as patch:
+        dies_at_its_second_call(patch, where, name, leaving)
+        with pytest.raises(Death):
+            train_model(broken)
+    (folder,) = (about_folder(broken.out) / "checkpoints").iterdir()
+    assert (folder / "checkpoint-6").is_dir()
+    notes = made.Notes()
+    train_model(broken, progress=notes)
+    assert f"Going on from checkpoint-{step}." in notes.lines
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
+    assert not about_folder(broken.out).exists()
+
+
+def test_adaptation(tiny_encoder: Path, tmp_path: Path) -> None:
+    posts = made.write_posts(tmp_path / "p.parquet", made.made_texts(60))
+    adapt_encoder(made.settings(posts, tiny_encoder, tmp_path / "whole"))
+    broken = made.settings(posts, tiny_encoder, tmp_path / "broken")
+    with pytest.MonkeyPatch.context() as patch:
+        dies_at_its_second_call(patch, TrainerState, "save_to_json", half_written)
+        with pytest.raises(Death):
+            adapt_encoder(broken)
+    notes = made.Notes()
+    adapt_encoder(broken, notes)
+    assert any(line.startswith("Going on from checkpoint-") for line in notes.lines)
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
