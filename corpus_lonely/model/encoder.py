@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from corpus_lonely.errors import ModelError, SettingsError, first_line
 from corpus_lonely.files import files_sha256
+from corpus_lonely.model.product_attention import attend_by_products
 
 DEFAULT_ENCODER = "bert-base-cased"
 """The paper's encoder."""
@@ -120,6 +121,7 @@ def open_pretrained(
             where=name,
             hint="Give a model folder, a hub id (with network), or 'minilm'",
         ) from error
+    attend_by_products(model)
     return model, report
 
 
