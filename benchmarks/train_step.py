@@ -1,4 +1,4 @@
-"""What a training step costs on this CPU, with and without two choices that `corpus-lonely train` makes.
+"""What a training step costs on this CPU, with and without three choices that `corpus-lonely train` makes.
 
     python benchmarks/train_step.py [--encoder minilm] [--rounds 3] [--steps 6]
 
@@ -15,15 +15,19 @@ import subprocess
 import sys
 import time
 
-# freed memory kept, attention dropout
-VARIANTS: dict[str, tuple[bool, float]] = {
-    "as `train` does": (True, 0.0),
-    "freed memory handed back": (False, 0.0),
-    "attention dropout 0.1": (True, 0.1),
+# freed memory kept, attention dropout, attention by plain products
+VARIANTS: dict[str, tuple[bool, float, bool]] = {
+    "as `train` does": (True, 0.0, True),
+    "freed memory handed back": (False, 0.0, True),
+    "attention dropout 0.1": (True, 0.1, True),
+    "fused attention": (True, 0.0, False),
+    "fused attention, dropout 0.1": (True, 0.1, False),
 }
 
 
-def measure(encoder: str, steps: int, keep_memory: bool, attention_dropout: float) -> None:
+def measure(
+    encoder: str, steps: int, keep_memory: bool, attention_dropout: float, products: bool
+) -> None:
     """Runs one variant in this process and prints its figures as JSON."""
     import numpy as np
     import torch
@@ -38,6 +42,8 @@ def measure(encoder: str, steps: int, keep_memory: bool, attention_dropout: floa
     torch.set_num_threads(1)
     torch.manual_seed(0)
     pretrained, _tokenizer = load_pretrained(encoder, attention_dropout)
+    if not products:
+        pretrained.set_attn_implementation("sdpa")
     config = LonelinessConfig(encoder_config=pretrained.config.to_dict())
     model = LonelinessModel(config, pretrained).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
@@ -95,7 +101,7 @@ def main() -> None:
         first = first or median
         ratio = median["tokens_per_cpu_s"] / first["tokens_per_cpu_s"]
         print(
-            f"{name:<26}{median['tokens_per_cpu_s']:>8,.0f} tokens/CPU-s ({ratio:.2f}x) "
+            f"{name:<30}{median['tokens_per_cpu_s']:>8,.0f} tokens/CPU-s ({ratio:.2f}x) "
             f"{median['page_faults']:>12,.0f} page faults {median['peak_gb']:>6.2f} GB"
         )
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.integrations import sdpa_attention
 
-from corpus_lonely.model import product_attention
 from corpus_lonely.model.encoder import load_pretrained
 from corpus_lonely.model.product_attention import PRODUCTS
 
@@ -35,13 +35,13 @@ def learn(encoder: PreTrainedModel) -> tuple[Tensor, dict[str, Tensor]]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the fused kernel was asked."""
     calls: list[int] = []
-    fused = product_attention.sdpa_attention_forward
+    fused = sdpa_attention.sdpa_attention_forward
 
     def count(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
         return fused(*arguments, **named)
 
-    monkeypatch.setattr(product_attention, "sdpa_attention_forward", count)
+    monkeypatch.setattr("corpus_lonely.model.product_attention.sdpa_attention_forward", count)
     return calls
 
 
