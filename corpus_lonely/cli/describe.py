@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from corpus_lonely.cli.described import describe_model, describe_posts
+from corpus_lonely.cli.described import describe_marks, describe_model, describe_posts
 from corpus_lonely.cli.kinds import kind_of
 from corpus_lonely.cli.options import FILE, FOLDER, PLACE, common, device_option, threads_option
 from corpus_lonely.cli.progress import TerminalProgress
@@ -84,7 +84,7 @@ def describe(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what a folder is, and verify it: posts, scores, a model or an encoder.
+    """Tell what a folder is, and verify it: posts, marks, scores, a model or an encoder.
 
     Posts: how many were read, kept and dropped for which reason, by month and subreddit; where there are
     gaps; whether every month is whole and the numbers add up. Scores: which model, posts, settings and
@@ -98,8 +98,10 @@ def describe(
         describe_posts(folder, check=check, by=by, figure=figure, as_json=as_json)
     elif isinstance(folder, Path) and kind in ("model", "encoder"):
         describe_model(folder, kind, as_json)
+    elif isinstance(folder, Path) and kind == "marks":
+        describe_marks(folder, as_json)
     elif kind == "unknown":
-        what = "is no folder of posts, scores, a model or an encoder"
+        what = "is no folder of posts, marks, scores, a model or an encoder"
         raise InputError(what if folder.exists() else "does not exist", where=folder)
     elif kind == "report":
         raise InputError("is a report: open its report.html", where=folder)

@@ -88,6 +88,22 @@ def _print(description: "PostsDescription", by: str) -> None:
     )
 
 
+def describe_marks(folder: Path, as_json: bool) -> None:
+    """Prints what a table of marks tells, and what it was made from."""
+    from corpus_lonely.cli.mark import tell_marks
+    from corpus_lonely.marking.marks import MarkReport
+
+    report = MarkReport.read(folder)
+    if as_json:
+        click.echo(json.dumps(report.facts, indent=2, ensure_ascii=False))
+        return
+    tell_marks(report)
+    versions = report.facts["versions"].items()
+    click.echo(f"Made with {', '.join(f'{name} {version}' for name, version in versions)}")
+    if purged := report.facts.get("purged"):
+        click.echo(f"{purged:,} rows were purged")
+
+
 def describe_model(folder: Path, kind: str, as_json: bool) -> None:
     """Prints what a model or an encoder is."""
     from corpus_lonely.cli.model_table import encoder_told, lines, model_told

@@ -8,7 +8,7 @@ from corpus_lonely.files import about_folder
 if TYPE_CHECKING:
     from corpus_lonely.storage import Place
 
-Kind = Literal["posts", "scores", "model", "encoder", "report", "unknown"]
+Kind = Literal["posts", "marks", "scores", "model", "encoder", "report", "unknown"]
 
 
 def kind_of(folder: "Place") -> Kind:
@@ -19,6 +19,7 @@ def kind_of(folder: "Place") -> Kind:
     signs: tuple[tuple[Kind, bool], ...] = (
         ("scores", (about / "scores.json").exists() or any(folder.glob("part-*.parquet"))),
         ("posts", (about / "ingest.json").exists() or any(folder.glob("month=*/*.parquet"))),
+        ("marks", (folder / "marks.parquet").exists()),
         ("encoder", (folder / "adaptation.json").exists()),
         ("model", (folder / "config.json").exists()),
         ("report", (folder / "study.json").exists()),

@@ -18,6 +18,7 @@ from corpus_lonely.cli.evaluate import evaluate
 from corpus_lonely.cli.experiment import experiment
 from corpus_lonely.cli.ingest import ingest
 from corpus_lonely.cli.large_pages import ask_for_large_pages
+from corpus_lonely.cli.mark import mark
 from corpus_lonely.cli.purge import purge
 from corpus_lonely.cli.sample import sample
 from corpus_lonely.cli.score import score
@@ -84,6 +85,7 @@ def main() -> None:
 for _command in (
     demo,
     ingest,
+    mark,
     adapt,
     train,
     evaluate,

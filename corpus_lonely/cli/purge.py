@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="\b\nPosts that their authors deleted, out of the posts and of their scores:\n"
-    "  corpus-lonely purge --ids deleted.txt posts/ scores/"
+    epilog="\b\nPosts that their authors deleted, out of the posts, their marks and scores:\n"
+    "  corpus-lonely purge --ids deleted.txt posts/ marks/ scores/"
 )
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=PLACE)
 @click.option(
@@ -46,7 +46,7 @@ def purge(
     authors: Path | None,
     author_key: Path | None,
 ) -> None:
-    """Take posts out of folders of posts and scores for good.
+    """Take posts out of folders of posts, marks and scores for good.
 
     Posts remember what was purged, so that no later `ingest` brings it back, --overwrite included. Scores
     stay whole and verifiable; name them beside their posts. Interrupted, the same command goes on; run
@@ -57,10 +57,7 @@ def purge(
 
     if not ids and not authors:
         raise click.UsageError("name what to purge with --ids, --authors or both")
-    kinds = [kind_of(folder) for folder in folders]
-    for folder, kind in zip(folders, kinds, strict=True):
-        if kind not in ("posts", "scores"):
-            raise InputError("is no folder of posts or scores", where=folder)
+    kinds = _kinds(folders, by_author=authors is not None)
     wanted = read_ids(ids, prefix) if ids else []
     names = read_authors(authors) if authors else []
     hashes, hidden = set[str](), set(wanted)
@@ -70,7 +67,9 @@ def purge(
         hashes, others = _hashes_of_scores(names, wanted, author_key)
         hidden |= others
     bad = False
-    for folder, kind in sorted(zip(folders, kinds, strict=True), key=lambda pair: pair[1]):
+    # posts first: they tell which posts are the authors'
+    ordered = sorted(zip(folders, kinds, strict=True), key=lambda pair: pair[1] != "posts")
+    for folder, kind in ordered:
         with TerminalProgress() as progress:
             if kind == "posts" and isinstance(folder, Path):
                 from corpus_lonely.ingest.purge import purge_posts
@@ -81,6 +80,8 @@ def purge(
                 if gone is not None:
                     gone |= set(done.gone)
                 _tell_posts(folder, done)
+            elif kind == "marks" and isinstance(folder, Path):
+                _purge_marks(folder, hidden | (gone or set()))
             else:
                 from corpus_lonely.scoring.purge import purge_scores
 
@@ -90,6 +91,19 @@ def purge(
     if bad:
         raise click.exceptions.Exit(1)
     click.echo(f"Next: corpus-lonely describe {folders[-1]}")
+
+
+def _kinds(folders: tuple["Place", ...], by_author: bool) -> list[str]:
+    kinds: list[str] = []
+    for folder in folders:
+        kinds.append(kind_of(folder))
+        if kinds[-1] not in ("posts", "marks", "scores"):
+            raise InputError("is no folder of posts, marks or scores", where=folder)
+    if by_author and "marks" in kinds and "posts" not in kinds:
+        raise click.UsageError(
+            "--authors needs the folder of posts: marks do not say whose they are"
+        )
+    return kinds
 
 
 def _hashes_of_scores(
@@ -102,6 +116,15 @@ def _hashes_of_scores(
         raise click.UsageError("--authors needs the folder of posts, or its key with --author-key")
     key = read_key(author_key)
     return set(map(key.hash, names)), set(map(key.hash_id, ids))
+
+
+def _purge_marks(folder: Path, ids: set[str]) -> None:
+    from corpus_lonely.marking.purge import purge_marks
+
+    done = purge_marks(folder, ids)
+    click.echo(
+        f"{folder}: {done.removed:,} rows taken out; {done.unnamed:,} others no longer name such a post"
+    )
 
 
 def _tell_posts(folder: "Place", done: "PostsPurge") -> None:

@@ -123,6 +123,7 @@ def test_the_readme_shows_the_commands_in_order() -> None:
         "sample",
         "describe",
         "describe",
+        "mark",
         "purge",
     ]
 

@@ -238,6 +238,6 @@ def test_the_command(home: Path) -> None:
     assert run(out).exit_code == 2
     (home / "folder").mkdir()
     ran = run("--ids", home / "ids.txt", home / "folder")
-    assert (ran.exit_code, "is no folder of posts or scores" in ran.output) == (1, True)
+    assert (ran.exit_code, "is no folder of posts, marks or scores" in ran.output) == (1, True)
     told = json.loads((about(out) / "ingest.json").read_text())
     assert told["posts"] == len(posts(out))

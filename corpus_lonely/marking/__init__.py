@@ -1,0 +1,1 @@
+"""What is told of posts beside them, and never done to them: near-duplicates, languages."""

@@ -1,0 +1,75 @@
+"""The posts that are to be marked, in order, some at a time."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.sources import find_files, open_binary, read_footer
+
+_NEEDED = ("post_id", "text")
+_TOLD = ("created_at", "author")
+"""Where posts have them: who was first, and whether it was the same author."""
+_ROWS = 4096
+_READ_BYTES = 1 << 20
+"""Of a column at a time."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Parquet files of posts, of which only the footers were read."""
+
+    where: str
+    urls: Sequence[str]
+    rows: int
+    fingerprint: str
+    """Changes when the files' contents do; not with the path."""
+    columns: Sequence[str]
+    """Those used that all files have."""
+
+    @classmethod
+    def open(cls, where: str) -> "Source":
+        """Raises InputError when there are no posts, or a file lacks post_id or text."""
+        urls, digest, rows = list[str](), hashlib.sha256(), 0
+        columns = [*_NEEDED, *_TOLD]
+        for named in find_files(where):
+            file, schema = read_footer(*named)
+            for name in _NEEDED:
+                _check_column(schema, name, file.url)
+            columns = [name for name in columns if name in schema.names]
+            urls.append(file.url)
+            digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
+            rows += file.rows
+        if not rows:
+            raise InputError("holds no posts", where=where)
+        return cls(where, urls, rows, digest.hexdigest(), columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Some thousand posts at a time, with the columns that are used."""
+        for url in self.urls:
+            try:
+                with open_binary(url) as file:
+                    parquet = pq.ParquetFile(file, buffer_size=_READ_BYTES)
+                    yield from parquet.iter_batches(_ROWS, columns=list(self.columns))
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"cannot be read ({first_line(error)})", where=url) from error
+
+
+def strings(batch: pa.RecordBatch, name: str) -> pa.StringArray:
+    """A column as plain strings, however the file has it; nulls where there is no such column."""
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.string())
+    return pc.cast(batch.column(name), pa.string())
+
+
+def _check_column(schema: pa.Schema, name: str, where: str) -> None:
+    if name not in schema.names:
+        raise InputError(
+            f"has no column {name!r}; its columns are {', '.join(schema.names)}",
+            where=where,
+            hint="Give posts that `corpus-lonely ingest` made",
+        )
