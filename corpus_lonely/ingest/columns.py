@@ -1,4 +1,4 @@
-"""Raw posts to columns of rows: what `normalize.Normaliser` makes of one, made of thousands at once.
+"""Raw posts to columns of rows, thousands at once.
 
 A column at a time: its usual values all at once, the unusual ones by the functions of `normalize`.
 """
@@ -84,7 +84,10 @@ class ColumnNormaliser:
         author: Callable[[str], str],
         name: Callable[[str], str] | None = None,
     ) -> None:
-        """schema: of the rows, the columns of staged files included; the others as for `Normaliser`."""
+        """schema: of the rows, the columns of staged files included.
+
+        author, name: what stands for names of authors and of posts: see `authors.author_writer`, `id_writer`.
+        """
         self._settings, self._schema = settings, schema
         self._author, self._name = author, name
         self._since, self._before = normalize.span(settings)

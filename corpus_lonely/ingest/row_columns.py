@@ -1,4 +1,4 @@
-"""The columns of rows, each made of many raw posts: their values as `normalize.Row` describes them."""
+"""The columns of rows, each made of many raw posts: their values as schemas/posts.json describes them."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -13,19 +13,14 @@ from hypothesis import strategies as st
 from corpus_lonely.ingest import lines as module
 from corpus_lonely.ingest.columns import ColumnNormaliser, CountKey
 from corpus_lonely.ingest.lines import LineTaker
-from corpus_lonely.ingest.normalize import (
-    NOT_COVERED,
-    STAGED,
-    Normaliser,
-    Row,
-    month_of,
-)
+from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED, month_of
 from corpus_lonely.ingest.raw import BadLineError, decode
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.texts import normalise_all
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from corpus_lonely.text import normalise
 from tests.ingest.lines import DAY, MARCH, comment, submission
+from tests.ingest.row_by_row import Normaliser, Row
 
 _SETTINGS = [
     IngestSettings(keep_permalinks=True),

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from corpus_lonely.ingest import copies, merge
 from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
 from corpus_lonely.ingest.month_sources import Source
-from corpus_lonely.ingest.normalize import Row
 from corpus_lonely.ingest.writer import posts_schema, staged_schema, write_staged
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
+from tests.ingest.row_by_row import Row
 
 SCHEMA = posts_schema(keep_permalinks=False)
 

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus_lonely.ingest.normalize import DROP_REASONS, Drop, Normaliser, Row, month_of, seconds
+from corpus_lonely.ingest.normalize import DROP_REASONS, month_of, seconds
 from corpus_lonely.ingest.raw import decode
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.tables import table_schema
 from corpus_lonely.text import join_post
 from tests.ingest.lines import DAY, MARCH, comment, submission
+from tests.ingest.row_by_row import Drop, Normaliser, Row
 
 
 def result(post: dict[str, Any], **settings: Any) -> Row | Drop:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from corpus_lonely.ingest.columns import ColumnNormaliser
 from corpus_lonely.ingest.lines import LineTaker
-from corpus_lonely.ingest.normalize import Drop, Normaliser
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.raw import BadLineError, decode
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from tests.ingest.lines import comment, submission
+from tests.ingest.row_by_row import Drop, Normaliser
 
 WANTED = frozenset({"lonely", "a_b", "k", "12", "x-y"})
 NORMALISER = Normaliser(IngestSettings(subreddits=WANTED), str)
