@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from corpus_lonely.ingest.describe.gaps import months_between
-from corpus_lonely.ingest.folder import shown_setting
+from corpus_lonely.ingest.record import shown_setting
 
 if TYPE_CHECKING:
     from corpus_lonely.ingest.describe.inspect import PostsDescription

@@ -13,10 +13,11 @@ from corpus_lonely import __version__
 from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.ingest.coverage import coverage
-from corpus_lonely.ingest.folder import PostsFolder, Record
+from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.merge import MonthFiles, merge_month
 from corpus_lonely.ingest.month_sources import Source
 from corpus_lonely.ingest.purged import COUNTS, Purged, read_purged
+from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.stage import Staged
 from corpus_lonely.progress import Progress

@@ -1,69 +1,16 @@
-"""A posts folder and its record: whose it is, what went into it, and changes that happen whole or not at all."""
+"""A posts folder: whose it is, where its files lie, and changes that happen whole or not at all."""
 
 import errno
 import fcntl
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from corpus_lonely import __version__
 from corpus_lonely.errors import OutputError
 from corpus_lonely.files import about_folder, output_error, read_json, sync, write_json
+from corpus_lonely.ingest.record import Record, read_record
 from corpus_lonely.ingest.report import FileReport
-from corpus_lonely.ingest.settings import fingerprint
-
-_ANEW = "Choose another --out, or --overwrite to make this one anew"
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a folder was made of: `ingest.json`."""
-
-    settings: dict[str, Any]
-    author_key: str | None
-    """Fingerprint of the key; None when authors are not hashed."""
-    files: tuple[FileReport, ...] = ()
-    """In the order they were ingested."""
-    months: dict[str, dict[int, int]] = field(default_factory=dict)
-    """Rows of each month, YYYY-MM, by the file that they came from (its place in `files`)."""
-    gone: dict[str, int] = field(default_factory=dict)
-    """For each month the posts whose latest copy had no text."""
-
-    @property
-    def posts(self) -> int:
-        return sum(sum(rows.values()) for rows in self.months.values())
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "format": _FORMAT,
-            "version": __version__,
-            "settings": self.settings,
-            "author_key": self.author_key,
-            "posts": self.posts,
-            "files": [file.recorded() for file in self.files],
-            "months": dict(sorted(self.months.items())),
-            "gone": dict(sorted(self.gone.items())),
-        }
-
-
-def _record(path: Path) -> Record:
-    content = read_json(path)
-    if content.get("format") != _FORMAT:
-        raise OutputError("was written by another version of corpus-lonely", where=path, hint=_ANEW)
-    return Record(
-        settings=content["settings"],
-        author_key=content["author_key"],
-        files=tuple(FileReport(**file) for file in content["files"]),
-        months={
-            month: {int(file): rows for file, rows in by_file.items()}
-            for month, by_file in content["months"].items()
-        },
-        gone=content.get("gone", {}),
-    )
 
 
 class PostsFolder:
@@ -170,7 +117,7 @@ class PostsFolder:
 
     def told(self) -> Record | None:
         """What `ingest.json` tells, whether or not it is there; None without one."""
-        return _record(self._record_path) if self._record_path.exists() else None
+        return read_record(self._record_path) if self._record_path.exists() else None
 
     @property
     def half_changed(self) -> bool:
@@ -270,48 +217,3 @@ class PostsFolder:
                 # gone since before an interruption, or holding a file that is not ours
                 if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
                     raise
-
-
-def check_same(record: Record, settings: dict[str, Any], author_key: str | None, out: Path) -> None:
-    """OutputError when a folder was made with other settings or another author key."""
-    if fingerprint(record.settings, record.author_key) == fingerprint(settings, author_key):
-        return
-    before = {**record.settings, "author_key": record.author_key}
-    now = {**settings, "author_key": author_key}
-    other = [
-        f"{_NAMES.get(key, key)} {shown_setting(key, before.get(key))}, now {shown_setting(key, value)}"
-        for key, value in now.items()
-        if before.get(key) != value
-    ]
-    raise OutputError(f"was made with other settings: {'; '.join(other)}", where=out, hint=_ANEW)
-
-
-_NAMES = {
-    "subreddits": "--subreddit",
-    "since": "--since",
-    "until": "--until",
-    "min_words": "--min-words",
-    "bots": "--bots (by digest)",
-    "keep_authors": "--keep-authors",
-    "keep_permalinks": "--keep-permalinks",
-    "columns": "--columns",
-    "hash_ids": "--hash-ids",
-    "rows_version": "version of the rows",
-    "author_key": "author key (by fingerprint)",
-}
-
-
-def shown(value: Any, empty: str = "all") -> str:
-    """A setting as a user would say it; `empty`: what a list of nothing means."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list):
-        return ", ".join(value) or empty
-    return "none" if value is None else str(value)
-
-
-def shown_setting(name: str, value: Any) -> str:
-    """The same, where it matters which setting it is: without `columns` all are written, with an empty list none."""
-    if name == "columns":
-        return "all" if value is None else shown(value, "none")
-    return shown(value)

@@ -16,10 +16,11 @@ from corpus_lonely.files import atomic_path
 from corpus_lonely.ingest.addition import purged_counts
 from corpus_lonely.ingest.authors import AuthorKey, read_key
 from corpus_lonely.ingest.coverage import coverage
-from corpus_lonely.ingest.folder import PostsFolder, Record
+from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.merge import purged_rows
 from corpus_lonely.ingest.month_sources import ORIGINS, reading
 from corpus_lonely.ingest.purged import Purged, read_purged
+from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.writer import MonthWriter
 from corpus_lonely.progress import Progress, Silent

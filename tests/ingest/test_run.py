@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError, TruncatedFileError
-from corpus_lonely.ingest import run
+from corpus_lonely.ingest import reading
 from corpus_lonely.ingest.authors import make_key, read_key
 from corpus_lonely.ingest.dump import Dump
 from corpus_lonely.ingest.report import FileReport, IngestReport
@@ -189,7 +189,7 @@ def test_a_file_that_is_there_is_skipped_whatever_its_name(
     first = ingest_dumps([path], out)
     before = tree(tmp_path / "posts.about")
     path = path.rename(tmp_path / "renamed.json")
-    monkeypatch.setattr("corpus_lonely.ingest.run.stage", None)  # nothing may be read again
+    monkeypatch.setattr("corpus_lonely.ingest.reading.stage", None)  # nothing may be read again
     again = ingest_dumps([path], out)
     assert (first.files[0].skipped, again.files[0].skipped) == (False, True)
     assert (again.read, again.kept) == (1, 1)
@@ -706,10 +706,10 @@ def test_processes_for_what_there_is_to_do(
     plan: tuple[int, int],
 ) -> None:
     """On four cores: (processes that read, files at a time)."""
-    monkeypatch.setattr(run, "_cores", lambda: 4)
+    monkeypatch.setattr(reading, "_cores", lambda: 4)
     dumps = [Dump(Path(str(n)), size << 20, "f") for n, size in enumerate(megabytes)]
     names = frozenset({"lonely"}) if filtered else frozenset[str]()
-    assert run._plan(asked, dumps, IngestSettings(subreddits=names)) == plan
+    assert reading._plan(asked, dumps, IngestSettings(subreddits=names)) == plan
 
 
 def test_a_process_of_our_own_does_not_import_pandas() -> None:

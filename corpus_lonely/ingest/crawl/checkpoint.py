@@ -15,7 +15,7 @@ import msgspec
 from corpus_lonely.errors import OutputError
 from corpus_lonely.files import output_error, read_json, write_json
 from corpus_lonely.ingest.crawl.things import Thing
-from corpus_lonely.ingest.folder import shown
+from corpus_lonely.ingest.record import shown
 
 _FORMAT = 1
 _RESTART = "Run that crawl to its end first, or throw away what it fetched with --restart"

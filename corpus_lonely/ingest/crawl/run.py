@@ -14,7 +14,8 @@ from corpus_lonely.ingest.crawl.course import Course
 from corpus_lonely.ingest.crawl.patience import Patience
 from corpus_lonely.ingest.crawl.report import CrawlReport
 from corpus_lonely.ingest.crawl.settings import CrawlSettings
-from corpus_lonely.ingest.folder import PostsFolder, check_same
+from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.record import check_same
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings

@@ -22,8 +22,9 @@ from corpus_lonely.ingest.describe.gaps import (
     together,
 )
 from corpus_lonely.ingest.describe.month import Month, read_month
-from corpus_lonely.ingest.folder import PostsFolder, Record
+from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.normalize import NOT_COVERED
+from corpus_lonely.ingest.record import Record
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import conform, table_schema
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.coverage import EMPTY_KEPT, kept_of
 from corpus_lonely.ingest.distinct import distinct
-from corpus_lonely.ingest.folder import PostsFolder, Record
+from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.month_sources import ORIGIN
+from corpus_lonely.ingest.record import Record
 from corpus_lonely.tables import footer_and_rows, table_schema
 
 _TOLD = {
