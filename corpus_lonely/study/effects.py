@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from corpus_lonely.study import aggregate, interrupted, panel, series, twoway
-from corpus_lonely.study.aggregate import AFTER, BEFORE, DIGITS, Estimand
+from corpus_lonely.study.estimands import DIGITS, Estimand, estimands
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
@@ -15,6 +15,7 @@ from corpus_lonely.study.inference import (
     false_discovery,
     ratios,
 )
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.series import Placebo, Series
 from corpus_lonely.taxonomy import Taxonomy
 
@@ -82,7 +83,7 @@ def periods_table(cells: Cells, counts: pl.DataFrame, taxonomy: Taxonomy) -> pl.
     cells: without suppressed months, or subtraction would uncover them.
     counts: `aggregate.period_counts`.
     """
-    asked = aggregate.estimands(taxonomy)
+    asked = estimands(taxonomy)
     both = sides(cells, asked)
     difference, ratio = both_estimates(*both)
     columns = {
@@ -166,7 +167,7 @@ def estimates_table(
     strata: Cells | None = None,
 ) -> tuple[pl.DataFrame, Placebo | None]:
     """See `estimates.csv`: one row an estimator and estimand; and the jumps at placebo dates."""
-    asked = aggregate.estimands(taxonomy)
+    asked = estimands(taxonomy)
     difference, ratio = both_estimates(*sides(cells, asked))
     placebo = series.placebo_dates(course)
     found: list[tuple[str, Estimate, str]] = [
@@ -243,7 +244,7 @@ def events_table(cells: Cells, months: pl.DataFrame, taxonomy: Taxonomy) -> pl.D
 
     Pointwise intervals that resample authors; months without a shown row are left out.
     """
-    asked = aggregate.estimands(taxonomy)
+    asked = estimands(taxonomy)
     base, base_R = cells.chosen(in_window(BEFORE))
     base_E, base_RE = (ratios(x, cells.columns, asked) for x in (base, base_R))
     parts = []

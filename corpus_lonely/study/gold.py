@@ -9,10 +9,11 @@ import polars as pl
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.study import correction, mean_scores
-from corpus_lonely.study.aggregate import AFTER, BEFORE, DIGITS, Estimand
 from corpus_lonely.study.correction import Corrected, Rates
 from corpus_lonely.study.effects import in_window
+from corpus_lonely.study.estimands import DIGITS, Estimand
 from corpus_lonely.study.inference import Cells, Floats
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Taxonomy
 
 FEWEST = 30

@@ -11,12 +11,12 @@ import polars as pl
 from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import aggregate, gold
-from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.apart import People
 from corpus_lonely.study.effects import with_suppressed
 from corpus_lonely.study.joined import Lookup, look_up
 from corpus_lonely.study.mix import MIXED, Mix, mix_table
 from corpus_lonely.study.panel import MOST_STRATA, OTHERS
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.pieces import frames, rows_of
 from corpus_lonely.study.running import (
     MOST_BY_PERIOD,
@@ -26,6 +26,8 @@ from corpus_lonely.study.running import (
     RunningSums,
 )
 from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
+from corpus_lonely.study.selection import Selection, check, columns_read, counted_rows
+from corpus_lonely.study.usable_rows import MOST_CLUSTERS, usable
 from corpus_lonely.taxonomy import Taxonomy
 
 MOST_AUTHORS = 100_000
@@ -69,7 +71,7 @@ class Sums:
 
     taxonomy: Taxonomy
     counted: pl.DataFrame
-    """`aggregate.counted_rows`."""
+    """`selection.counted_rows`."""
     months: pl.DataFrame
     """`running.Months`, with `suppressed` and `holds_cut`."""
     weeks: pl.DataFrame | None
@@ -110,7 +112,7 @@ def read_sums(settings: Asked, progress: Progress | None = None) -> Sums:
     selection = replace(
         reader.selection,
         suppressed=tuple(short.iter_rows()),
-        dealt=known + lone > aggregate.MOST_CLUSTERS,
+        dealt=known + lone > MOST_CLUSTERS,
     )
     second = _Second(settings, selection, found, min(1.0, MOST_AUTHORS / max(1, known)), labels)
     for piece, rows in reader.pieces(selection):
@@ -155,7 +157,7 @@ class _Reader:
         """Before anything long is read."""
         where = self._settings.scores
         told = self._frame.with_columns(pl.lit(None, pl.String).alias(name) for name in self._lacks)
-        aggregate.check(told, self.selection, where)
+        check(told, self.selection, where)
         names = self._frame.collect_schema().names()
         for needed, option in ((with_ids, "--gold"), (bool(self._lacks), "--posts")):
             if needed and "post_id" not in names:
@@ -175,12 +177,12 @@ class _Reader:
     def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """All rows and those that are usable, a piece at a time."""
         where = self._settings.scores
-        columns = aggregate.columns_read(self._frame, selection)
+        columns = columns_read(self._frame, selection)
         try:
             for frame in frames(where, self._frame, columns):
                 piece = frame.collect()
                 piece = piece if self._posts is None else self._posts.joined(piece)
-                rows = aggregate.usable(piece.lazy(), selection, where, carried=("post_id",))
+                rows = usable(piece.lazy(), selection, where, carried=("post_id",))
                 yield piece, rows.collect()
                 self.progress.advance(len(piece))
         except (pl.exceptions.PolarsError, OSError) as error:
@@ -231,7 +233,7 @@ class _Second:
     def add(self, piece: pl.DataFrame, rows: pl.DataFrame) -> None:
         """piece: as read; rows: those of it that are usable."""
         lazy, taxonomy = rows.lazy(), self._taxonomy
-        self._counted.add(aggregate.counted_rows(piece.lazy(), self._selection).collect())
+        self._counted.add(counted_rows(piece.lazy(), self._selection).collect())
         self._periods.add(aggregate.period_counts(lazy).collect())
         self._people.add(rows)
         self._authors.add(aggregate.author_sums(lazy, taxonomy, self._share).collect())
@@ -306,7 +308,7 @@ def _check_cut(months: pl.DataFrame, settings: Asked) -> None:
 
 def _check_authors(months: pl.DataFrame, settings: Asked) -> None:
     unit = "authors" if months["authors"].sum() else "posts"
-    for period in (aggregate.BEFORE, aggregate.AFTER):
+    for period in (BEFORE, AFTER):
         if months.filter(pl.col("period") == period)["suppressed"].all():
             raise InputError(
                 f"has {period} {settings.cut} only {settings.by}s with fewer than --min-authors "
@@ -317,7 +319,7 @@ def _check_authors(months: pl.DataFrame, settings: Asked) -> None:
 
 
 def _check_windows(periods: pl.DataFrame, settings: Asked) -> None:
-    for period, name in ((aggregate.BEFORE, "pre"), (aggregate.AFTER, "post")):
+    for period, name in ((BEFORE, "pre"), (AFTER, "post")):
         if periods.filter((pl.col("period") == period) & pl.col("inside")).is_empty():
             raise SettingsError(
                 f"--{name} must reach posts {period} {settings.cut}, got {getattr(settings, name)}"

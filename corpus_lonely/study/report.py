@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 
-from corpus_lonely.study.aggregate import AFTER, BEFORE
 from corpus_lonely.study.figures import units_between, worded
 from corpus_lonely.study.gold import FEWEST, Labelled
 from corpus_lonely.study.mix import caveats_of
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.series import Placebo
-from corpus_lonely.taxonomy import Category, Taxonomy
+from corpus_lonely.taxonomy import Taxonomy
 
 CLASSIFIER_CAVEAT = (
     "These are differences of model scores, not corrected for classifier error: where the model errs "
@@ -313,7 +313,7 @@ def coverage_of(
     *,
     unfinished: bool,
 ) -> Coverage:
-    """From `aggregate.counted_rows`, the sums by month or week (with `suppressed`), authors and `period_counts`."""
+    """From `selection.counted_rows`, the sums by month or week (with `suppressed`), authors and `period_counts`."""
     kept = counted.filter(pl.col("reason") == "kept")
     left_out = (
         counted.filter(pl.col("reason") != "kept").group_by("reason").agg(pl.col("rows").sum())
@@ -337,14 +337,3 @@ def coverage_of(
         posts_without_author=int(periods["without_author"].sum()),
         unfinished=unfinished,
     )
-
-
-def measures_told(root: Category, threshold: float) -> dict[str, Any]:
-    """What each measure of the tables means."""
-    weight = f"P({root.labels[1]})"
-    return {
-        "mean_probability": f"mean({weight})",
-        "share_at_threshold": f"share of posts with {weight} >= {threshold:g}",
-        "share_of_lonely": f"sum({weight} * P(label | {root.labels[1]})) / sum({weight})",
-        "share_of_all": f"mean({weight} * P(label | {root.labels[1]}))",
-    }

@@ -13,15 +13,18 @@ from corpus_lonely import __version__
 from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
-from corpus_lonely.study import aggregate, charts, effects, gold
+from corpus_lonely.study import charts, effects, gold
 from corpus_lonely.study.apart import apart_table
+from corpus_lonely.study.estimands import estimands, measures_told, sum_columns
 from corpus_lonely.study.figures import Caption, draw_trends, save
 from corpus_lonely.study.folder import LAST, whole_folder, write_table
 from corpus_lonely.study.inference import resampled_cells
 from corpus_lonely.study.page import page
+from corpus_lonely.study.periods import UNITS
 from corpus_lonely.study.reading import Sums, read_sums
-from corpus_lonely.study.report import StudyReport, coverage_of, measures_told
+from corpus_lonely.study.report import StudyReport, coverage_of
 from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
+from corpus_lonely.study.selection import KINDS
 from corpus_lonely.study.series import series_of
 
 STRATA = ("subreddit", "kind")
@@ -81,8 +84,8 @@ class StudySettings:
     def __post_init__(self) -> None:
         rules = (
             (
-                self.kind in aggregate.KINDS,
-                f"--kind must be one of {', '.join(aggregate.KINDS)}, got {self.kind!r}",
+                self.kind in KINDS,
+                f"--kind must be one of {', '.join(KINDS)}, got {self.kind!r}",
             ),
             (self.min_authors >= 1, f"--min-authors must be at least 1, got {self.min_authors}"),
             (
@@ -100,8 +103,8 @@ class StudySettings:
                 f"--group must be no column of texts, people or posts, got {self.group!r}",
             ),
             (
-                self.by in aggregate.UNITS,
-                f"--by must be one of {', '.join(aggregate.UNITS)}, got {self.by!r}",
+                self.by in UNITS,
+                f"--by must be one of {', '.join(UNITS)}, got {self.by!r}",
             ),
             (
                 self.standardise in (None, *STRATA),
@@ -138,7 +141,7 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
 
 def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     taxonomy = sums.taxonomy
-    columns, asked = aggregate.sum_columns(taxonomy), aggregate.estimands(taxonomy)
+    columns, asked = sum_columns(taxonomy), estimands(taxonomy)
     replicates, seed = settings.replicates, settings.seed
     cells = resampled_cells(sums.clusters, columns, replicates, seed)
     strata = None
@@ -235,7 +238,7 @@ def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Fi
         ),
     }  # fmt: skip
     if report.placebo is not None:
-        asked = [(e.group, e.label, e.measure) for e in aggregate.estimands(report.taxonomy)]
+        asked = [(e.group, e.label, e.measure) for e in estimands(report.taxonomy)]
         rows = [charts.named(group, label) for group, label, _ in names]
         drawn = charts.draw_placebo(report.placebo, rows, [asked.index(key) for key in names])
         figures["placebo"] = (

@@ -9,9 +9,9 @@ import polars as pl
 
 from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
 from corpus_lonely.files import atomic_path, open_private
-from corpus_lonely.study import aggregate
-from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.scores import scan_posts, scan_scores, score_facts, taxonomy_of
+from corpus_lonely.study.selection import Selection
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.tables import author_key_of
 from corpus_lonely.taxonomy import Taxonomy
 
@@ -90,7 +90,7 @@ def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
     selection = Selection(
         taxonomy, settings.cut, settings.kind, pre=settings.pre, post=settings.post
     )
-    rows = aggregate.usable(frame, selection, settings.scores, carried=("post_id",))
+    rows = usable(frame, selection, settings.scores, carried=("post_id",))
     lonely = pl.col(taxonomy.root.name)
     band = pl.coalesce(
         *(pl.when(lonely < edge).then(pl.lit(f"to {edge:g}")) for edge in EDGES), pl.lit("to 1")

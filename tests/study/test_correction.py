@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from corpus_lonely.study import correction, gold, mean_scores
-from corpus_lonely.study.aggregate import Estimand
 from corpus_lonely.study.correction import Corrected, Rates, mean_powered, rogan_gladen
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import Cells
 
 
