@@ -15,6 +15,8 @@ from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.study import charts, effects, gold
 from corpus_lonely.study.apart import apart_table
+from corpus_lonely.study.caveats import caveats
+from corpus_lonely.study.coverage import coverage_of
 from corpus_lonely.study.estimands import estimands, measures_told, sum_columns
 from corpus_lonely.study.figures import Caption, draw_trends, save
 from corpus_lonely.study.folder import LAST, whole_folder, write_table
@@ -22,7 +24,7 @@ from corpus_lonely.study.inference import resampled_cells
 from corpus_lonely.study.page import page
 from corpus_lonely.study.periods import UNITS
 from corpus_lonely.study.reading import Sums, read_sums
-from corpus_lonely.study.report import StudyReport, coverage_of
+from corpus_lonely.study.report import StudyReport
 from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
 from corpus_lonely.study.selection import KINDS
 from corpus_lonely.study.series import series_of
@@ -168,7 +170,7 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     corrected = None
     if sums.labelled is not None:
         corrected = gold.corrected_table(sums.labelled, cells, asked)
-    return StudyReport(
+    report = StudyReport(
         settings.out,
         taxonomy,
         monthly=effects.monthly_table(sums.months, taxonomy),
@@ -187,7 +189,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         weekly=None if sums.weeks is None else effects.monthly_table(sums.weeks, taxonomy, "week"),
         mix=sums.mix,
         share_of_authors=sums.share_of_authors,
-    ).with_caveats(settings.kind, settings.min_authors)
+    )
+    told = caveats(report, settings.kind, settings.min_authors)
+    return replace(report, caveats=told)
 
 
 def _check_out(settings: StudySettings) -> None:
