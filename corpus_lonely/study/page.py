@@ -8,19 +8,17 @@ from html import escape
 import polars as pl
 
 from corpus_lonely.study.charts import named
-from corpus_lonely.study.effects import TITLES
+from corpus_lonely.study.estimates import TITLES
+from corpus_lonely.study.html_table import interval, points
 from corpus_lonely.study.methods import methods
-from corpus_lonely.study.page_tables import (
+from corpus_lonely.study.page_changes import (
     apart_html,
     corrected_html,
-    coverage_html,
     estimators_html,
-    heat_html,
-    interval,
     mix_html,
     periods_html,
-    points,
 )
+from corpus_lonely.study.page_months import coverage_html, heat_html
 from corpus_lonely.study.report import StudyReport, percent
 
 _STYLE = """

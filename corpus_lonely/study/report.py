@@ -8,7 +8,7 @@ import polars as pl
 
 from corpus_lonely.study.coverage import Coverage
 from corpus_lonely.study.figures import worded
-from corpus_lonely.study.gold import Labelled
+from corpus_lonely.study.labelled import Labelled
 from corpus_lonely.study.series import Placebo
 from corpus_lonely.taxonomy import Taxonomy
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError
-from corpus_lonely.study import gold
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.labelled import read_labelled
+from corpus_lonely.study.run import run_study
 from corpus_lonely.study.sample import SampleSettings, draw_sample
+from corpus_lonely.study.settings import StudySettings
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT, simulated_scores, write_scores
 
@@ -191,10 +192,10 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     for change, said in cases:
         pl.DataFrame(good | change).write_parquet(path)
         with pytest.raises(InputError, match=said):
-            gold.read_labelled(path, loneliness())
+            read_labelled(path, loneliness())
     pl.DataFrame(good).drop("lonely").write_parquet(path)
     with pytest.raises(InputError, match="has no column 'lonely'"):
-        gold.read_labelled(path, loneliness())
+        read_labelled(path, loneliness())
 
 
 def test_a_blank_sample_is_told(corpus: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from matplotlib.image import imread
 
 from corpus_lonely.study.methods import methods
 from corpus_lonely.study.report import StudyReport
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.run import run_study
+from corpus_lonely.study.settings import StudySettings
 
 VOID = {"meta", "link", "br", "img", "hr", "path", "use", "rect"}
 

@@ -1,39 +1,15 @@
-"""The tables of the report's page, as HTML."""
+"""The page's tables of before against after, by every way of telling it."""
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 import polars as pl
 
 from corpus_lonely.study.charts import named
-from corpus_lonely.study.effects import ESTIMATORS, TITLES
+from corpus_lonely.study.estimates import ESTIMATORS, TITLES
 from corpus_lonely.study.figures import worded
+from corpus_lonely.study.html_table import interval, p_value, points, table_html
 from corpus_lonely.study.report import StudyReport, percent
-
-_MONTHS_A_TABLE = 25
-"""Of the heat map, so that paper holds it; two years, and one month in two parts."""
-_OF_WORDS = ("stands on", "method", "period")
-"""Columns that are read from the left."""
-
-
-def _table(caption: str, heads: list[str], rows: Iterator[list[str]], kind: str = "") -> str:
-    text = ' class="text"'
-    head = "".join(
-        f'<th scope="col"{text if name in _OF_WORDS else ""}>{escape(name)}</th>' for name in heads
-    )
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(cell: str) -> str:
-    return cell if cell.startswith("<td") else f"<td>{cell}</td>"
 
 
 def periods_html(report: StudyReport) -> str:
@@ -57,7 +33,9 @@ def periods_html(report: StudyReport) -> str:
             pl.col("group") == group.name, pl.col("measure").is_in(measures)
         )
         of = "all posts" if root else "lonely posts, each weighed by how likely it is lonely"
-        parts.append(_table(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root)))
+        parts.append(
+            table_html(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root))
+        )
     note = (
         '<p class="note">Authors are resampled. q is p adjusted for the number of labels (Benjamini and '
         "Hochberg); bold with a star: q below .05. n/a: none of these, or not to be told. Shares of all posts are in periods.csv.</p>"
@@ -79,8 +57,8 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
             interval(row["difference_low"], row["difference_high"]),
             ratio,
             interval(row["ratio_low"], row["ratio_high"], scale=1, form=".2f"),
-            _p(row["p"]),
-            _p(row["q"]),
+            p_value(row["p"]),
+            p_value(row["q"]),
         ]
 
 
@@ -100,7 +78,7 @@ def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str
             for row in of_label.iter_rows(named=True):
                 yield [
                     escape(named(group, label)), escape(row[value]), percent(row["before"]), percent(row["after"]),
-                    points(row["difference"]), interval(row["low"], row["high"]), _p(row["p"]), _p(row["q"]),
+                    points(row["difference"]), interval(row["low"], row["high"]), p_value(row["p"]), p_value(row["q"]),
                 ]  # fmt: skip
 
     counts = table.select(value, "posts_before", "posts_after").unique(maintain_order=True)
@@ -112,7 +90,7 @@ def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str
         f'<p class="note">{escape(told)}. Authors are resampled; q is over the labels of all rows. '
         f"All labels are in {file}.</p>"
     )
-    return _table("Loneliness, and the labels that moved most", heads, rows()) + note
+    return table_html("Loneliness, and the labels that moved most", heads, rows()) + note
 
 
 def estimators_html(report: StudyReport) -> str:
@@ -128,7 +106,7 @@ def estimators_html(report: StudyReport) -> str:
             pl.col("estimator") != "ratio",
         )  # fmt: skip
         heads = ["estimator", "estimate (pp)", "95 % interval", "p", "stands on"]
-        parts.append(_table(named(group, label), heads, _estimator_rows(rows)))
+        parts.append(table_html(named(group, label), heads, _estimator_rows(rows)))
     there = set(report.estimates["estimator"])
     told = "".join(
         f"<dt>{escape(TITLES[name])}</dt><dd>{escape(what)}. In estimates.csv: <code>{name}</code></dd>"
@@ -148,7 +126,7 @@ def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
             escape(TITLES[row["estimator"]]),
             points(row["estimate"], digits=2),
             interval(row["low"], row["high"], form="+.2f"),
-            _p(row["p"]),
+            p_value(row["p"]),
             f'<td class="text">{escape(_in_words(row["note"]))}</td>',
         ]
 
@@ -180,46 +158,7 @@ def corrected_html(report: StudyReport) -> str:
         "both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
         "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus.</p>"
     )
-    return said + _table("Raw and corrected, by the labelled sample", heads, rows)
-
-
-def heat_html(report: StudyReport) -> str:
-    """Labels in rows, months in columns; each row is shaded from its own lowest to its highest value."""
-    shown = report.monthly.filter(pl.col("measure").is_in(["mean_probability", "share_of_lonely"]))
-    columns = shown.select("month", "period").unique(maintain_order=True).rows()
-    split = set(report.monthly.filter("holds_cut")["month"])
-
-    def rows(columns: list[tuple[str, str]]) -> Iterator[list[str]]:
-        for (group, label), own in shown.group_by("group", "label", maintain_order=True):
-            values = {(m, p): v for m, p, v in own.select("month", "period", "value").iter_rows()}
-            known = [value for value in values.values() if value is not None]
-            low, high = (min(known), max(known)) if known else (0.0, 0.0)
-            yield [
-                escape(named(str(group), str(label))),
-                *(_shade(values.get(key), low, high) for key in columns),
-            ]
-
-    note = (
-        '<p class="note">Each row is shaded from its own lowest to its highest value. - : too few authors.'
-        f"{'' if report.weekly is None else ' Months are made of whole weeks, each in the month of its Thursday.'}</p>"
-    )
-    parts = []
-    for start in range(0, len(columns), _MONTHS_A_TABLE):
-        some = columns[start : start + _MONTHS_A_TABLE]
-        heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in some]
-        told = f"Shares by month, percent, {some[0][0]} to {some[-1][0]}"
-        parts.append(_table(told, heads, rows(some), "heat"))
-    return "".join(parts) + note
-
-
-def _shade(value: float | None, low: float, high: float) -> str:
-    if value is None:
-        return "<td>-</td>"
-    depth = 0.0 if high == low else (value - low) / (high - low)
-    # from white to the blue of Okabe and Ito, by lightness, so that it survives any vision and any printer
-    red, green, blue = (round(255 + depth * (end - 255)) for end in (0, 114, 178))
-    ink = "#fff" if depth > 0.75 else "#1a1a1a"
-    return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{100 * value:.1f}</td>'
+    return said + table_html("Raw and corrected, by the labelled sample", heads, rows)
 
 
 def mix_html(report: StudyReport) -> str:
@@ -239,7 +178,7 @@ def mix_html(report: StudyReport) -> str:
         "of posts after", "change (pp)",
     ]  # fmt: skip
     tables = [
-        _table(f"By {name}", heads, rows(report.mix.filter(pl.col("column") == name)))
+        table_html(f"By {name}", heads, rows(report.mix.filter(pl.col("column") == name)))
         for name in report.mix["column"].unique(maintain_order=True)
     ]
     said = (
@@ -247,44 +186,3 @@ def mix_html(report: StudyReport) -> str:
         "lonelier. Values with too few authors are pooled.</p>"
     )
     return said + "".join(tables)
-
-
-def coverage_html(report: StudyReport) -> str:
-    """What the numbers stand on: posts and authors by month."""
-    months = report.monthly.filter(pl.col("measure") == "mean_probability")
-
-    def rows() -> Iterator[list[str]]:
-        for row in months.iter_rows(named=True):
-            side = f" ({row['period']})" if row["holds_cut"] else ""
-            counts = [_count(row["posts"]), _count(row["authors"])]
-            yield [row["month"] + side, *counts, "left out" if row["suppressed"] else ""]
-
-    coverage = report.coverage
-    kinds = " and ".join(f"{n:,} {escape(k)}s" for k, n in coverage.kinds.items())
-    said = (
-        f"<p>{kinds} by {coverage.authors:,} known authors, from {coverage.first[:10]} to {coverage.last[:10]}; "
-        f"{coverage.posts_without_author:,} posts are without an author.</p>"
-    )
-    return said + _table("Posts and authors by month", ["month", "posts", "authors", ""], rows())
-
-
-def points(value: float | None, digits: int = 1) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    return "-" if value is None else f"{100 * value:+.{digits}f}"
-
-
-def interval(low: Any, high: Any, scale: int = 100, form: str = "+.1f") -> str:
-    """Both ends, as points are; a dash where there is none."""
-    if low is None or high is None:
-        return "-"
-    return f"{scale * low:{form}} to {scale * high:{form}}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "&lt; .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
