@@ -79,6 +79,11 @@ def _about_errors(report: StudyReport) -> Iterator[str]:
         f"Corrected values stand on {len(labelled.rows):,} labelled posts; {of_rows}. They take the labels for "
         "the truth, and count each labelled post as independent of the others"
     )
+    if labelled.left_out > 0:
+        yield (
+            f"Corrected values are not of all posts: strata of the sample that stand for {100 * labelled.left_out:.1f} % of them "
+            "have no labelled post"
+        )
 
 
 def _about_estimators(report: StudyReport) -> Iterator[str]:

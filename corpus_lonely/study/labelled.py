@@ -24,6 +24,8 @@ class Labelled:
     """Rows without a score in the periods compared."""
     categories: tuple[str, ...]
     """Those that are labelled."""
+    left_out: float = 0.0
+    """The part of the sample's weight in strata of which nobody labelled any post: no other stands for them."""
 
     def posts(self, period: str) -> int:
         """How many labelled posts the period has."""
@@ -110,9 +112,17 @@ def _truths(
 def matched(
     labelled: pl.DataFrame, scored: pl.DataFrame, taxonomy: Taxonomy, threshold: float
 ) -> Labelled:
-    """Joined to `scored`: `post_id`, `period`, and the sums' columns of the posts compared."""
+    """Joined to `scored`: `post_id`, `period`, and the sums' columns of the posts compared.
+
+    A post that is filled in stands for those of its stratum that are not, too: else strata that were not
+    finished would count for less than they are.
+    """
     root = taxonomy.root.name
-    filled = labelled.filter(pl.col(f"truth_{root}").is_not_null())
+    known = pl.col(f"truth_{root}").is_not_null()
+    whole, filled_in = pl.col("weight"), pl.col("weight").filter(known)
+    each = whole * whole.sum().over("stratum") / filled_in.sum().over("stratum")
+    filled = labelled.with_columns(each.alias("weight")).filter(known)
+    nobodys = labelled.filter(~known.any().over("stratum"))["weight"].to_numpy().sum()
     rows = filled.join(scored, on="post_id", how="inner", maintain_order="left")
     categories = tuple(
         category.name
@@ -126,4 +136,5 @@ def matched(
         blank=len(labelled) - len(filled),
         unknown=len(filled) - len(rows),
         categories=categories,
+        left_out=float(nobodys / labelled["weight"].to_numpy().sum()) if nobodys else 0.0,
     )

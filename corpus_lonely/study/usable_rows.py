@@ -42,9 +42,9 @@ def usable(
         author.hash(seed=0).alias("who"),
         kind_of(frame).alias("kind"),
         _cluster(frame, author, selection).alias("cluster"),
-        _as_text(selection.stratum).alias("stratum"),
-        _as_text(selection.group).alias("group"),
-        _as_text("subreddit" if has(frame, "subreddit") else None).alias("subreddit"),
+        as_text(selection.stratum).alias("stratum"),
+        as_text(selection.group).alias("group"),
+        as_text("subreddit" if has(frame, "subreddit") else None).alias("subreddit"),
         pl.lit(1, pl.Int64).alias(POSTS),
         (weight >= selection.threshold).cast(pl.Int64).alias(ABOVE),
         weight.alias(selection.taxonomy.root.name),
@@ -64,7 +64,7 @@ def _cluster(frame: pl.LazyFrame, author: pl.Expr, selection: Selection) -> pl.E
     return (key.hash(seed=0) % DEALT_CLUSTERS).cast(pl.UInt16) if selection.dealt else key
 
 
-def _as_text(column: str | None) -> pl.Expr:
+def as_text(column: str | None) -> pl.Expr:
     """A column that splits rows; empty when None."""
     if column is None:
         return pl.lit("")

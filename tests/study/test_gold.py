@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError
+from corpus_lonely.study import run
 from corpus_lonely.study.labelled import read_labelled
 from corpus_lonely.study.run import run_study
 from corpus_lonely.study.sample import SampleSettings, draw_sample
@@ -19,6 +21,12 @@ from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT, simulated_scores, write_scores
 
 DAY = date(2020, 3, 11)
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {"trends": (Figure((1, 1)), "Title", "Words")}
+    monkeypatch.setattr(run, "report_figures", lambda *_: drawn)
 
 
 @pytest.fixture(scope="module")
