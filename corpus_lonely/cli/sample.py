@@ -76,7 +76,9 @@ def sample(
     )
     drawn = draw_sample(settings)
     counts = drawn.group_by("stratum").len().sort("stratum", descending=True)
-    width = max(14, *(len(name) + 2 for name in counts["stratum"]))
+    head = "period and P(lonely)" + "".join(f", {name}" for name in by)
+    width = max(len(name) + 2 for name in (head, *counts["stratum"]))
+    click.echo(f"{head:<{width}}{'posts':>6}")
     for name, rows in counts.iter_rows():
         click.echo(f"{name:<{width}}{rows:>6}")
     click.echo(

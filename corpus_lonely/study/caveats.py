@@ -15,19 +15,9 @@ CLASSIFIER_CAVEAT = (
     "differently before and after, part or all of a difference may be the model's; and as posts that "
     "are not lonely weigh in a little, a change in how many are lonely can move the labels by itself"
 )
-PERIODS_CAVEAT = (
-    "A difference between two periods is no effect of what happened at the cut: trend and season "
-    "are not taken out of it. Compare `seasonal` and `its_level`, and the placebo dates"
-)
 NO_GOLD_CAVEAT = (
     "Only the error rates on the labels the model was trained with are known, and those are of another "
     "corpus: label a sample of yours (`corpus-lonely sample`) and give it with --gold"
-)
-INTERVALS_CAVEAT = (
-    "The intervals of before against after resample authors; what a month does to everyone at once is not "
-    "in them, but in `authors_and_months`. Estimates by month (`blocks_of_time`, `seasonal`, `its_level`) take months for "
-    "independent, and are too sure where the same few people write for many months. q adjusts p for the number of labels (Benjamini and Hochberg); intervals "
-    "are not adjusted"
 )
 
 
@@ -36,8 +26,8 @@ def caveats(report: StudyReport, kind: str, min_authors: int) -> list[str]:
     coverage = report.coverage
     told = [
         *_about_errors(report),
-        PERIODS_CAVEAT,
-        INTERVALS_CAVEAT,
+        _about_periods(report),
+        _about_intervals(report),
         *_about_estimators(report),
         *_about_kinds(coverage, kind),
         *caveats_of(report.mix, corrected=report.is_corrected),
@@ -86,6 +76,38 @@ def _about_errors(report: StudyReport) -> Iterator[str]:
         )
 
 
+def _about_periods(report: StudyReport) -> str:
+    there = _estimators(report, "seasonal", "its_level")
+    there += [] if report.placebo is None else ["the placebo dates"]
+    return (
+        "A difference between two periods is no effect of what happened at the cut: trend and season are not taken out of it. "
+        + (
+            f"Compare {_listed(there)}"
+            if there
+            else "There are too few months to compare estimates that do so"
+        )
+    )
+
+
+def _about_intervals(report: StudyReport) -> str:
+    by_month = _estimators(report, "blocks_of_time", "seasonal", "its_level")
+    return (
+        "The intervals of before against after resample authors; what a month does to everyone at once is not in them, but in "
+        f"`authors_and_months`. Estimates by month ({', '.join(by_month)}) take months for independent, and are too sure where the same "
+        "few people write for many months. q adjusts p for the number of labels (Benjamini and Hochberg); intervals are not adjusted"
+    )
+
+
+def _estimators(report: StudyReport, *names: str) -> list[str]:
+    """Those of them that the study has."""
+    there = set(report.estimates["estimator"])
+    return [f"`{name}`" for name in names if name in there]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _about_estimators(report: StudyReport) -> Iterator[str]:
     there = set(report.estimates["estimator"])
     if "seasonal" not in there:
@@ -98,7 +120,7 @@ def _about_estimators(report: StudyReport) -> Iterator[str]:
     elif report.placebo.smallest_p > 0.05:
         yield (
             f"With {len(report.placebo.months)} placebo dates no p-value of theirs can be below "
-            f"{report.placebo.smallest_p:.2f}, however large the change"
+            f"{report.placebo.smallest_p:.3f}, however large the change"
         )
     if report.share_of_authors < 1:
         yield (

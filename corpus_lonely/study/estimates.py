@@ -30,15 +30,15 @@ TITLES = {
 ESTIMATORS = {
     "difference": "after less before, all posts in the windows; authors resampled",
     "ratio": "after over before; authors resampled; its p is of a ratio of 1",
-    "authors_and_months": "as difference; authors and blocks of three months both cluster, Satterthwaite's t",
+    "authors_and_months": "after less before, all posts; authors and blocks of three months both cluster, Satterthwaite's t",
     "blocks_of_time": "mean of months after less mean before; blocks of three months as units, Welch's t",
-    "placebo_dates": "jump at the cut; p is its rank among jumps at earlier dates; no interval",
-    "seasonal": "difference less that of the same months of earlier years; months as units, Welch's t",
+    "placebo_dates": "jump at the cut; p is its rank among jumps at earlier dates, so there is no interval",
+    "seasonal": "after less before, less the same difference a year (or more) earlier; months as units, Welch's t",
     "its_level": "interrupted time series: change of level at the cut",
     "its_slope": "interrupted time series: change of slope, a month",
-    "one_post_an_author": "as difference, each author counting as one post a period, whatever they wrote",
-    "within_author": "the same, of authors alone who posted before and after",
-    "standardised": "as difference, with the mix of strata held at that of before",
+    "one_post_an_author": "after less before, each author counting as one post a period, however many they wrote; authors resampled",
+    "within_author": "after less before, each author counting as one post a period, of authors alone who posted in both; authors resampled",
+    "standardised": "after less before, with the mix of kinds or subreddits held at that of before; authors resampled",
 }
 
 

@@ -1,21 +1,26 @@
 """One table of a page as HTML, and how its numbers are written."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from html import escape
 from typing import Any
 
-_OF_WORDS = ("stands on", "method", "period")
-"""Columns that are read from the left."""
 
-
-def table_html(caption: str, heads: list[str], rows: Iterator[list[str]], kind: str = "") -> str:
-    """In a frame that scrolls on a narrow screen. kind: the class."""
-    text = ' class="text"'
+def table_html(
+    caption: str,
+    heads: list[str],
+    rows: Iterator[list[str]],
+    *,
+    words: Collection[str] = (),
+    kind: str = "",
+) -> str:
+    """In a frame that scrolls on a narrow screen. words: heads of columns read from the left; kind: the class."""
+    of_words = [' class="text"' if name in words else "" for name in heads]
     head = "".join(
-        f'<th scope="col"{text if name in _OF_WORDS else ""}>{escape(name)}</th>' for name in heads
+        f'<th scope="col"{own}>{escape(name)}</th>'
+        for name, own in zip(heads, of_words, strict=True)
     )
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>'
+        f'<tr><th scope="row">{row[0]}</th>{"".join(map(_cell, row[1:], of_words[1:]))}</tr>'
         for row in rows
     )
     return (
@@ -24,8 +29,8 @@ def table_html(caption: str, heads: list[str], rows: Iterator[list[str]], kind: 
     )
 
 
-def _cell(cell: str) -> str:
-    return cell if cell.startswith("<td") else f"<td>{cell}</td>"
+def _cell(cell: str, told: str) -> str:
+    return cell if cell.startswith("<td") else f"<td{told}>{cell}</td>"
 
 
 def points(value: float | None, digits: int = 1) -> str:

@@ -1,7 +1,8 @@
 """The page's tables of before against after, by every way of telling it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
+from typing import Any
 
 import polars as pl
 
@@ -9,6 +10,7 @@ from corpus_lonely.study.charts import named
 from corpus_lonely.study.estimates import ESTIMATORS, TITLES
 from corpus_lonely.study.figures import worded
 from corpus_lonely.study.html_table import interval, p_value, points, table_html
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.report import StudyReport, percent
 
 
@@ -34,7 +36,11 @@ def periods_html(report: StudyReport) -> str:
         )
         of = "all posts" if root else "lonely posts, each weighed by how likely it is lonely"
         parts.append(
-            table_html(f"{group.title}: share of {of}", heads, _period_rows(rows, root=root))
+            table_html(
+                f"{group.title}: share of {of}",
+                heads,
+                _period_rows(rows, report.threshold, root=root),
+            )
         )
     note = (
         '<p class="note">Authors are resampled. q is p adjusted for the number of labels (Benjamini and '
@@ -43,9 +49,9 @@ def periods_html(report: StudyReport) -> str:
     return "".join(parts) + note
 
 
-def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
+def _period_rows(rows: pl.DataFrame, threshold: float, *, root: bool) -> Iterator[list[str]]:
     for row in rows.iter_rows(named=True):
-        name = row["measure"] if root else row["label"]
+        name = _of_root(row["measure"], threshold) if root else row["label"]
         strong = row["q"] is not None and row["q"] < 0.05
         shown = escape(worded(name))
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
@@ -60,6 +66,13 @@ def _period_rows(rows: pl.DataFrame, *, root: bool) -> Iterator[list[str]]:
             p_value(row["p"]),
             p_value(row["q"]),
         ]
+
+
+def _of_root(measure: str, threshold: float) -> str:
+    """What is told of loneliness itself."""
+    return (
+        f"share at {threshold:g} or above" if measure == "share_at_threshold" else worded(measure)
+    )
 
 
 def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str) -> str:
@@ -87,10 +100,13 @@ def apart_html(table: pl.DataFrame, report: StudyReport, file: str, heading: str
     )
     heads = ["label", heading, "before", "after", "difference (pp)", "95 % interval", "p", "q"]
     note = (
-        f'<p class="note">{escape(told)}. Authors are resampled; q is over the labels of all rows. '
+        f'<p class="note">{escape(told)}. Authors are resampled; q adjusts p for the labels of every {escape(heading)}. '
         f"All labels are in {file}.</p>"
     )
-    return table_html("Loneliness, and the labels that moved most", heads, rows()) + note
+    caption = (
+        "Loneliness (share of all posts), and the labels that moved most (share of lonely posts)"
+    )
+    return table_html(caption, heads, rows(), words=[heading]) + note
 
 
 def estimators_html(report: StudyReport) -> str:
@@ -106,7 +122,9 @@ def estimators_html(report: StudyReport) -> str:
             pl.col("estimator") != "ratio",
         )  # fmt: skip
         heads = ["estimator", "estimate (pp)", "95 % interval", "p", "stands on"]
-        parts.append(table_html(named(group, label), heads, _estimator_rows(rows)))
+        of = "all posts" if group == root else "lonely posts"
+        caption = f"{named(group, label)}, share of {of}"
+        parts.append(table_html(caption, heads, _estimator_rows(rows), words=["stands on"]))
     there = set(report.estimates["estimator"])
     told = "".join(
         f"<dt>{escape(TITLES[name])}</dt><dd>{escape(what)}. In estimates.csv: <code>{name}</code></dd>"
@@ -114,7 +132,8 @@ def estimators_html(report: StudyReport) -> str:
         if name in there and name in TITLES
     )
     said = (
-        "<p>Where these agree, the change does not hang on how it is estimated. All labels are in estimates.csv; how "
+        "<p>Where these agree, the change does not hang on how it is estimated (a change of the trend is points a month, "
+        "and no rival of the others). All labels are in estimates.csv; how "
         "often each interval holds the truth is measured by simulation, in docs/study.md of the package.</p>"
     )
     return said + "".join(parts) + f"<h3>What each is</h3><dl>{told}</dl>"
@@ -127,7 +146,7 @@ def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
             points(row["estimate"], digits=2),
             interval(row["low"], row["high"], form="+.2f"),
             p_value(row["p"]),
-            f'<td class="text">{escape(_in_words(row["note"]))}</td>',
+            escape(_in_words(row["note"])),
         ]
 
 
@@ -140,25 +159,39 @@ _METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan a
 
 def corrected_html(report: StudyReport) -> str:
     """Raw and corrected shares, by the labelled sample."""
-    corrected = pl.DataFrame() if report.corrected is None else report.corrected
-    rows = (
-        [
-            f"{escape(named(row['group'], row['label']))}, {row['measure'].replace('_', ' ')}",
-            f'<td class="text">{_METHODS[row["method"]]}</td>',
-            f'<td class="text">{row["period"]}</td>',
-            percent(row["raw"]),
-            percent(row["corrected"]),
-            interval(row["low"], row["high"], form=".1f"),
-        ]
-        for row in corrected.filter(pl.col("measure") != "share_of_all").iter_rows(named=True)
-    )
-    heads = ["label", "method", "period", "raw", "corrected", "95 % interval (%)"]
+    heads = ["label", "method", "before", "after", "difference (pp)", "95 % interval"]
     said = (
-        "<p>Two ways to undo the model's errors with posts that people labelled. They stand on other assumptions: believe a change that "
-        "both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
-        "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus.</p>"
+        "<p>Two ways to undo the model's errors with posts that people labelled. They stand on different assumptions: believe a change "
+        "that both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
+        "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus, and may leave the "
+        "range from 0 to 100 % where few labelled posts have the label. The interval is of the corrected difference; those of both "
+        "periods are in corrected.csv.</p>"
     )
-    return said + table_html("Raw and corrected, by the labelled sample", heads, rows)
+    caption = "As scored → corrected: loneliness of all posts, labels of lonely posts"
+    return said + table_html(caption, heads, _corrected_rows(report), words=["method"])
+
+
+def _corrected_rows(report: StudyReport) -> Iterator[list[str]]:
+    root = report.taxonomy.root.name
+    corrected = pl.DataFrame() if report.corrected is None else report.corrected
+    shown = corrected.filter(pl.col("measure") != "share_of_all")
+    keys = ("group", "label", "measure", "method")
+    for (group, label, measure, method), own in shown.group_by(keys, maintain_order=True):
+        told = {row["period"]: row for row in own.iter_rows(named=True)}
+        name = named(str(group), str(label))
+        yield [
+            escape(
+                f"{name}, {_of_root(str(measure), report.threshold)}" if group == root else name
+            ),
+            _METHODS[str(method)],
+            *(_both(told[side], percent) for side in (BEFORE, AFTER)),
+            _both(told["difference"], points),
+            interval(told["difference"]["low"], told["difference"]["high"]),
+        ]
+
+
+def _both(row: dict[str, Any], form: Callable[[float | None], str]) -> str:
+    return f"{form(row['raw'])} → {form(row['corrected'])}"
 
 
 def mix_html(report: StudyReport) -> str:
@@ -174,11 +207,11 @@ def mix_html(report: StudyReport) -> str:
             ]  # fmt: skip
 
     heads = [
-        "", "posts before", "posts after", "authors before", "authors after", "of posts before",
+        "posts before", "posts after", "authors before", "authors after", "of posts before",
         "of posts after", "change (pp)",
     ]  # fmt: skip
     tables = [
-        table_html(f"By {name}", heads, rows(report.mix.filter(pl.col("column") == name)))
+        table_html(f"By {name}", [name, *heads], rows(report.mix.filter(pl.col("column") == name)))
         for name in report.mix["column"].unique(maintain_order=True)
     ]
     said = (

@@ -34,11 +34,13 @@ def heat_html(report: StudyReport) -> str:
         f"{'' if report.weekly is None else ' Months are made of whole weeks, each in the month of its Thursday.'}</p>"
     )
     parts = []
-    for start in range(0, len(columns), _MONTHS_A_TABLE):
-        some = columns[start : start + _MONTHS_A_TABLE]
+    tables = max(1, -(-len(columns) // _MONTHS_A_TABLE))
+    wide = -(-len(columns) // tables)  # alike, for a table of one month is none
+    for start in range(0, len(columns), wide):
+        some = columns[start : start + wide]
         heads = ["percent"] + [f"{m} {p}" if m in split else m for m, p in some]
         told = f"Shares by month, percent, {some[0][0]} to {some[-1][0]}"
-        parts.append(table_html(told, heads, rows(some), "heat"))
+        parts.append(table_html(told, heads, rows(some), kind="heat"))
     return "".join(parts) + note
 
 
@@ -60,7 +62,7 @@ def coverage_html(report: StudyReport) -> str:
         for row in months.iter_rows(named=True):
             side = f" ({row['period']})" if row["holds_cut"] else ""
             counts = [count(row["posts"]), count(row["authors"])]
-            yield [row["month"] + side, *counts, "left out" if row["suppressed"] else ""]
+            yield [row["month"] + side, *counts, "left out" if row["suppressed"] else "yes"]
 
     coverage = report.coverage
     kinds = " and ".join(f"{n:,} {escape(k)}s" for k, n in coverage.kinds.items())
@@ -69,5 +71,5 @@ def coverage_html(report: StudyReport) -> str:
         f"{coverage.posts_without_author:,} posts are without an author.</p>"
     )
     return said + table_html(
-        "Posts and authors by month", ["month", "posts", "authors", ""], rows()
+        "Posts and authors by month", ["month", "posts", "authors", "shown"], rows()
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,8 @@ class StudyReport:
     """What `run_study` returns, and has written to `out`."""
 
     out: Path
+    cut: date
+    """Midnight UTC of this day begins the period after."""
     taxonomy: Taxonomy
     monthly: pl.DataFrame
     """See `monthly.csv`: one row a month, period, label and measure."""

@@ -93,6 +93,7 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         corrected = gold.corrected_table(sums.labelled, cells, asked)
     report = StudyReport(
         settings.out,
+        settings.cut,
         taxonomy,
         monthly=effects.monthly_table(sums.months, taxonomy),
         periods=effects.periods_table(cells, sums.periods, taxonomy),
@@ -131,8 +132,19 @@ def _write(report: StudyReport, settings: StudySettings, folder: Path) -> None:
     for name, (figure, title, words) in report_figures(report, settings).items():
         svg, _ = save(figure, folder, name)
         told[name] = (svg.read_text("utf-8"), title, words)
-    (folder / "report.html").write_text(page(report, settings.cut, told), "utf-8")
-    write_json(folder / LAST, _facts(report, settings))
+    facts = _facts(report, settings)
+    (folder / "report.html").write_text(page(report, told, _made_by(facts)), "utf-8")
+    write_json(folder / LAST, facts)
+
+
+def _made_by(facts: dict[str, Any]) -> str:
+    """What made the page, and of whose scores."""
+    model = facts["scored_by"].get("run", {}).get("model")
+    told = "" if model is None else f" (fingerprint of the model: {model[:12]})"
+    return (
+        f"Made by corpus-lonely {facts['versions']['corpus_lonely']} from scores{told}. study.json has all settings, counts and "
+        "versions, and the fingerprints in full."
+    )
 
 
 def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     powered_row = told.filter(pl.col("method") == "prediction_powered").row(0, named=True)
     assert f"by 300 labelled posts it is {100 * powered_row['corrected']:+.1f}, " in page
+    both = f"{100 * powered_row['raw']:+.1f} → {100 * powered_row['corrected']:+.1f}"
+    assert f"<td>{both}</td>" in page
     assert not any("other subreddits than the four" in caveat for caveat in report.caveats)
     assert any("stand on 300 labelled posts" in caveat for caveat in report.caveats)
     assert not any("not corrected" in caveat for caveat in report.caveats)
