@@ -148,6 +148,10 @@ def _powered(
     weights, strata = rows["weight"].to_numpy(), rows["stratum"].to_numpy()
     truth = rows[f"truth_{estimand.numerator}"].to_numpy()
     scored = rows[estimand.numerator].to_numpy()
+    if (
+        not truth.any()
+    ):  # a sample without any tells neither how many there are nor how sure that is
+        return raw, Corrected(float("nan"), float("nan"))
     if estimand.denominator == "posts":
         return raw, correction.mean_powered(
             truth, scored, weights,

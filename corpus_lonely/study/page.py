@@ -107,7 +107,7 @@ def _corrected(report: StudyReport) -> str:
     told = report.corrected.filter(
         pl.col("measure") == "mean_probability", pl.col("method") == "prediction_powered", pl.col("period") == "difference"
     )  # fmt: skip
-    if told.is_empty():
+    if told["corrected"].drop_nulls().is_empty():
         return ""
     row = told.row(0, named=True)
     return (

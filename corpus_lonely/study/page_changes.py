@@ -165,7 +165,7 @@ def corrected_html(report: StudyReport) -> str:
         "that both show. <em>Prediction powered</em> holds whatever the errors are, if the sample was drawn as the package draws it; "
         "<em>Rogan and Gladen</em> takes posts that are equally labelled to score alike in the sample and in the corpus, and may leave the "
         "range from 0 to 100 % where few labelled posts have the label. The interval is of the corrected difference; those of both "
-        "periods are in corrected.csv.</p>"
+        "periods are in corrected.csv. A dash: too few labelled posts have the label.</p>"
     )
     caption = "As scored → corrected: loneliness of all posts, labels of lonely posts"
     return said + table_html(caption, heads, _corrected_rows(report), words=["method"])

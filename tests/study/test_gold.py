@@ -142,6 +142,9 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert powered == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
     assert counted == pytest.approx([1.0, 1.0, 0.0], abs=0.15)
     assert set(report.corrected["group"]) == {"lonely", "context"}
+    # of labels that no labelled post has, nothing is told
+    physical = report.corrected.filter(pl.col("label") == "physical")
+    assert physical.select("corrected", "low", "high").null_count().sum_horizontal().item() == 3 * len(physical)  # fmt: skip
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     powered_row = told.filter(pl.col("method") == "prediction_powered").row(0, named=True)
     assert f"by 300 labelled posts it is {100 * powered_row['corrected']:+.1f}, " in page
