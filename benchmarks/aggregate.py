@@ -24,15 +24,16 @@ from corpus_lonely.taxonomy import loneliness
 PART = 1_000_000
 _SUMS = """
 import sys; import polars as pl; from datetime import date
-from corpus_lonely.study import aggregate
 from corpus_lonely.study.pieces import frames
 from corpus_lonely.study.running import Months
 from corpus_lonely.study.scores import scan_scores
+from corpus_lonely.study.selection import Selection, columns_read
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.taxonomy import loneliness
-frame, asked = scan_scores(sys.argv[1]), aggregate.Selection(loneliness(), date(2020, 3, 11))
+frame, asked = scan_scores(sys.argv[1]), Selection(loneliness(), date(2020, 3, 11))
 months = Months(loneliness())
-for piece in frames(sys.argv[1], frame, aggregate.columns_read(frame, asked)):
-    months.add(aggregate.usable(piece, asked, "scores").collect())
+for piece in frames(sys.argv[1], frame, columns_read(frame, asked)):
+    months.add(usable(piece, asked, "scores").collect())
 print(len(months.table()))
 """
 _DUCKDB = """

@@ -25,9 +25,9 @@ from rich.table import Table
 from scipy import sparse
 
 from corpus_lonely.study import correction, interrupted, panel, series, twoway
-from corpus_lonely.study.aggregate import AFTER, BEFORE, Estimand
 from corpus_lonely.study.correction import Corrected
 from corpus_lonely.study.effects import in_window
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
@@ -36,6 +36,7 @@ from corpus_lonely.study.inference import (
     ratios,
     resampled_totals,
 )
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.series import Series
 
 MONTHS, CUT, REPLICATES = 48, 36, 400

@@ -114,7 +114,8 @@ def study(
     is among lonely posts, each counted by how likely it is lonely; the tables hold its share of all posts too.
     """
     from corpus_lonely.cli.progress import TerminalProgress
-    from corpus_lonely.study.run import StudySettings, run_study
+    from corpus_lonely.study.run import run_study
+    from corpus_lonely.study.settings import StudySettings
 
     settings = StudySettings(
         scores, cut, out, kind, min_authors, threshold, replicates, seed,

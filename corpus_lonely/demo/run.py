@@ -19,7 +19,8 @@ from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.study.report import StudyReport
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.run import run_study
+from corpus_lonely.study.settings import StudySettings
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.evaluate import Evaluation, evaluate_model
 from corpus_lonely.training.labels import load_labels

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from corpus_lonely.study import aggregate
-from corpus_lonely.study.aggregate import AFTER, BEFORE
 from corpus_lonely.study.effects import adjusted, count_of, names_of, numbers, sides
+from corpus_lonely.study.estimands import estimands
 from corpus_lonely.study.inference import Cells, estimate
 from corpus_lonely.study.panel import OTHERS
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Taxonomy
 
 People = Callable[[Sequence[str]], Sequence[int]]
@@ -61,7 +61,7 @@ def apart_table(
 def _table(
     inside: pl.DataFrame, cells: Cells, taxonomy: Taxonomy, name: str, pools: dict[str, list[str]]
 ) -> pl.DataFrame:
-    asked, parts, p_values = aggregate.estimands(taxonomy), [], []
+    asked, parts, p_values = estimands(taxonomy), [], []
     told_as = "kind" if name == "kind" else "value"
     for value, members in pools.items():
         rows = pl.col(name).is_in(members)

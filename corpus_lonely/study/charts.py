@@ -16,7 +16,7 @@ from corpus_lonely.taxonomy import Taxonomy
 # Okabe and Ito 2008; marks differ in shape too
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
 _NOTE: dict[str, Any] = {"fontsize": 8.5, "color": GREY}
-_MOST_MONTH_NAMES = 8
+_MOST_MONTH_NAMES = 6
 
 
 def draw_effects(estimates: pl.DataFrame, taxonomy: Taxonomy) -> Figure:

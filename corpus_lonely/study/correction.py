@@ -93,7 +93,10 @@ def _moments(truth_n: Floats, scored_n: Floats, weights_n: Floats) -> tuple[floa
 
 
 def sample_error(values_n: Floats, weights_n: Floats, strata_n: Floats | None = None) -> float:
-    """Standard error of a weighted mean: within strata where they are given (Cochran 1977, 5.3)."""
+    """Standard error of a weighted mean: within strata where they are given (Cochran 1977, 5.3).
+
+    A post alone in its stratum cannot tell how others there differ; it is taken to differ as all posts do.
+    """
     n = len(values_n)
     if strata_n is None:
         centred = weights_n * (values_n - np.average(values_n, weights=weights_n))
@@ -102,9 +105,10 @@ def sample_error(values_n: Floats, weights_n: Floats, strata_n: Floats | None = 
     for stratum in np.unique(strata_n):
         rows = strata_n == stratum
         own = int(rows.sum())
-        if own > 1:
+        alike = values_n[rows] if own > 1 else values_n
+        if len(alike) > 1:
             share = weights_n[rows].sum() / weights_n.sum()
-            variance += share**2 * float(np.var(values_n[rows], ddof=1)) / own
+            variance += share**2 * float(np.var(alike, ddof=1)) / own
     return float(np.sqrt(variance))
 
 

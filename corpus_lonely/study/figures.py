@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from corpus_lonely.study.aggregate import AFTER, BEFORE
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Category, Taxonomy
 
 # Okabe and Ito 2008: told apart with any colour vision; yellow is left out, too pale for print

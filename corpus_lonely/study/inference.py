@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse, stats
 
-from corpus_lonely.study.aggregate import Estimand
+from corpus_lonely.study.estimands import Estimand
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus_lonely.errors import InputError, SettingsError, first_line
-from corpus_lonely.study.aggregate import IN_POSTS
 from corpus_lonely.study.pieces import frames
 from corpus_lonely.study.scores import scan_posts
+from corpus_lonely.study.selection import IN_POSTS
 
 MOST_VALUES = 100_000
 """Different values of a column that is a group: beyond, it is no group."""

@@ -9,11 +9,12 @@ def methods(report: StudyReport) -> str:
     notes = dict(report.estimates.select("estimator", "note").unique().iter_rows())
     text = (
         f"We scored {coverage.kept:,} posts by {coverage.authors:,} authors and compared {periods['posts_before']:,} posts by "
-        f"{periods['authors_before']:,} authors before the cut with {periods['posts_after']:,} posts by "
-        f"{periods['authors_after']:,} authors from it on. A label's share among lonely posts is the sum of "
+        f"{periods['authors_before']:,} authors before {report.cut} with {periods['posts_after']:,} posts by "
+        f"{periods['authors_after']:,} authors from that day (UTC) on. A label's share among lonely posts is the sum of "
         "P(lonely) * P(label | lonely) over the sum of P(lonely). Differences have 95 % percentile intervals of a bootstrap "
         "that resamples authors with all their posts; a post without an author is a cluster of its own. "
-        "P-values were adjusted over the labels by Benjamini and Hochberg's procedure. Beside it, authors and blocks of three months were both taken as clusters "
+        "P-values were adjusted over the labels by Benjamini and Hochberg's procedure. For a second interval of the same differences, authors and "
+        "blocks of three months were both taken as clusters "
         "(Cameron, Gelbach and Miller 2011)"
     )
     if "its_level" in notes:
@@ -36,7 +37,7 @@ def methods(report: StudyReport) -> str:
     ):
         text += (
             f". Shares were corrected with {len(report.labelled.rows):,} labelled posts by prediction-powered inference "
-            "(Angelopoulos et al. 2023, 2024), and beside it by Rogan and Gladen's (1978) estimator, of mean scores (Bella et al. 2010) "
+            "(Angelopoulos et al. 2023, 2024), and also by Rogan and Gladen's (1978) estimator, of mean scores (Bella et al. 2010) "
             "and of the share at a threshold"
         )
     else:

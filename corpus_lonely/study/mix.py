@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from corpus_lonely.study.aggregate import AFTER, BEFORE
 from corpus_lonely.study.apart import shown_values
 from corpus_lonely.study.panel import OTHERS
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.running import MOST_BY_MONTH, Authors, RunningSums
 
 MIXED = ("kind", "subreddit")
-"""Columns of `aggregate.usable` whose mix may change with the cut."""
+"""Columns of `usable_rows.usable` whose mix may change with the cut."""
 TRAINED_ON = ("lonely", "loneliness", "youngadults", "college")
 """The subreddits of FIG-Loneliness."""
 MUCH = 0.1
@@ -27,7 +27,7 @@ class Mix:
         self._authors = Authors(MOST_BY_MONTH, "period", name)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Rows of `aggregate.usable`, in the windows."""
+        """Rows of `usable_rows.usable`, in the windows."""
         counts = rows.group_by("period", self.name, maintain_order=True)
         self._posts.add(counts.agg(pl.col("posts").sum()))
         self._authors.add(rows)

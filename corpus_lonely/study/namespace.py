@@ -4,8 +4,7 @@ from datetime import date
 
 import polars as pl
 
-from corpus_lonely.study import aggregate
-from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study.periods import moment, period_of
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
 
@@ -30,10 +29,7 @@ class Scores:
 
     def period(self, cut: date) -> pl.LazyFrame:
         """All columns and rows, and `period`: `before` the midnight (UTC) of `cut`, or `after`."""
-        moment = aggregate.moment(self._frame)
-        return self._frame.with_columns(
-            aggregate.period_of(moment, Selection(self._taxonomy, cut)).alias("period")
-        )
+        return self._frame.with_columns(period_of(moment(self._frame), cut).alias("period"))
 
     def distribution(self, category: str, *by: str) -> pl.LazyFrame:
         """Each label of a category: `share_of_lonely`, `share_of_all`, `posts`; split by columns.
@@ -62,7 +58,7 @@ class Scores:
 
     def _every(self, every: str, form: str, name: str) -> pl.LazyFrame:
         weight = pl.col(self._taxonomy.root.name).cast(pl.Float64)
-        when = aggregate.moment(self._frame).dt.truncate(every).dt.strftime(form).alias(name)
+        when = moment(self._frame).dt.truncate(every).dt.strftime(form).alias(name)
         there = self._frame.collect_schema().names()
         author = pl.col("author") if "author" in there else pl.lit(None, pl.String)
         return (

@@ -2,25 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
 from html import escape
 
 import polars as pl
 
 from corpus_lonely.study.charts import named
-from corpus_lonely.study.effects import TITLES
+from corpus_lonely.study.estimates import TITLES
+from corpus_lonely.study.html_table import interval, points
 from corpus_lonely.study.methods import methods
-from corpus_lonely.study.page_tables import (
+from corpus_lonely.study.page_changes import (
     apart_html,
     corrected_html,
-    coverage_html,
     estimators_html,
-    heat_html,
-    interval,
     mix_html,
     periods_html,
-    points,
 )
+from corpus_lonely.study.page_months import coverage_html, heat_html
 from corpus_lonely.study.report import StudyReport, percent
 
 _STYLE = """
@@ -35,7 +32,7 @@ th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #ddd;
 tbody th { font-weight: 400; } dt { font-weight: 600; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 thead th { border-bottom: 2px solid #555; } caption { text-align: left; font-weight: 600; padding: .4rem 0; }
-code { white-space: nowrap; } td.text, th.text { text-align: left; }
+code { white-space: nowrap; } td.text, th.text { text-align: left; } td.text { white-space: normal; min-width: 8rem; }
 nav ul { padding-left: 1.2rem; } a { color: #00558a; } :focus-visible { outline: 3px solid #D55E00; }
 .limits { border-left: .3rem solid #D55E00; padding-left: 1rem; } .strong { font-weight: 700; }
 .heat td { min-width: 2.6rem; }
@@ -47,7 +44,7 @@ nav ul { padding-left: 1.2rem; } a { color: #00558a; } :focus-visible { outline:
 """
 
 
-def page(report: StudyReport, cut: date, figures: Mapping[str, tuple[str, str, str]]) -> str:
+def page(report: StudyReport, figures: Mapping[str, tuple[str, str, str]], made_by: str) -> str:
     """The whole file. figures: by name, an SVG, a heading, and what it shows in words."""
     sections = list(_sections(report, figures))
     contents = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in sections)
@@ -55,14 +52,15 @@ def page(report: StudyReport, cut: date, figures: Mapping[str, tuple[str, str, s
         f'<section id="{name}"{_class(name)}><h2>{title}</h2>{content}</section>'
         for name, title, content in sections
     )
-    title = f"Loneliness before and after {cut}"
+    title = f"Loneliness before and after {report.cut}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><header><h1>{title}</h1>"
-        f"{_lead(report, cut)}</header>"
-        f'<nav aria-label="Contents"><ul>{contents}</ul></nav><main>{body}</main></body></html>\n'
+        f"{_lead(report)}</header>"
+        f'<nav aria-label="Contents"><ul>{contents}</ul></nav><main>{body}</main>'
+        f'<footer class="note"><p>{escape(made_by)}</p></footer></body></html>\n'
     )
 
 
@@ -70,7 +68,7 @@ def _class(name: str) -> str:
     return ' class="limits"' if name == "limits" else ""
 
 
-def _lead(report: StudyReport, cut: date) -> str:
+def _lead(report: StudyReport) -> str:
     root = report.taxonomy.root
     row = report.periods.row(
         by_predicate=(pl.col("label") == root.name) & (pl.col("measure") == "mean_probability"),
@@ -83,13 +81,13 @@ def _lead(report: StudyReport, cut: date) -> str:
         for g, b, d in moved.select("group", "label", "difference").head(6).iter_rows()
     )
     said = (
-        f"Of {len(labels)} labels, {len(moved)} changed more than chance would explain after adjusting for "
-        f"their number{f': {escape(names)} percentage points' if names else ''}"
+        f"Of {len(labels)} kinds of loneliness, {len(moved)} changed their share of the lonely posts by more than chance alone would "
+        f"easily do, with their number adjusted for (q below .05){f': {escape(names)} percentage points' if names else ''}"
         f"{', and others in the table' if len(moved) > 6 else ''}."
     )
     coverage = report.coverage
     stands = (
-        f"<p>{row['posts_before']:,} posts by {row['authors_before']:,} authors before {cut} are compared with "
+        f"<p>{row['posts_before']:,} posts by {row['authors_before']:,} authors before {report.cut} are compared with "
         f"{row['posts_after']:,} posts by {row['authors_after']:,} authors from that day on; the scores reach from "
         f"{coverage.first[:10]} to {coverage.last[:10]}. A model scored each post for how likely it expresses loneliness, "
         "and, if it does, what kind.</p>"
@@ -109,12 +107,12 @@ def _corrected(report: StudyReport) -> str:
     told = report.corrected.filter(
         pl.col("measure") == "mean_probability", pl.col("method") == "prediction_powered", pl.col("period") == "difference"
     )  # fmt: skip
-    if told.is_empty():
+    if told["corrected"].drop_nulls().is_empty():
         return ""
     row = told.row(0, named=True)
     return (
         f"Corrected for the model's errors by {len(report.labelled.rows):,} labelled posts it is {points(row['corrected'])}, "
-        f"{interval(row['low'], row['high'])}. The labels that follow are not corrected. "
+        f"95 % interval {interval(row['low'], row['high'])}. The shares that follow are not corrected. "
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from corpus_lonely.study.aggregate import AFTER, BEFORE, Estimand, estimands, sum_columns
+from corpus_lonely.study.estimands import Estimand, estimands, sum_columns
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
@@ -17,6 +17,7 @@ from corpus_lonely.study.inference import (
     ratios,
     resampled_totals,
 )
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Taxonomy
 
 MOST_STRATA = 40

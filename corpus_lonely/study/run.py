@@ -1,35 +1,33 @@
 """A study from scores to a report: reads, estimates, draws, and writes at the end."""
 
 import platform
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from corpus_lonely import __version__
 from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.files import write_json
 from corpus_lonely.progress import Progress, Silent
-from corpus_lonely.study import aggregate, charts, effects, gold
+from corpus_lonely.study import effects, gold
 from corpus_lonely.study.apart import apart_table
-from corpus_lonely.study.figures import Caption, draw_trends, save
+from corpus_lonely.study.caveats import caveats
+from corpus_lonely.study.coverage import coverage_of
+from corpus_lonely.study.estimands import estimands, measures_told, sum_columns
+from corpus_lonely.study.estimates import ESTIMATORS, estimates_table
+from corpus_lonely.study.figures import save
 from corpus_lonely.study.folder import LAST, whole_folder, write_table
 from corpus_lonely.study.inference import resampled_cells
 from corpus_lonely.study.page import page
-from corpus_lonely.study.reading import Sums, read_sums
-from corpus_lonely.study.report import StudyReport, coverage_of, measures_told
+from corpus_lonely.study.reading import read_sums
+from corpus_lonely.study.report import StudyReport
+from corpus_lonely.study.report_figures import report_figures
 from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
+from corpus_lonely.study.second_pass import Sums
 from corpus_lonely.study.series import series_of
+from corpus_lonely.study.settings import StudySettings
 
-STRATA = ("subreddit", "kind")
-PRIVATE = (
-    "text", "title", "body", "selftext", "author", "author_flair", "post_id", "id", "name", "permalink", "url",
-    "link_id", "parent_id", "crosspost",
-)  # fmt: skip
-"""Columns whose values no report shows, in whatever case."""
 TABLES = (
     "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
 )  # fmt: skip
@@ -39,78 +37,6 @@ OURS = {
     *(f"{name}.{form}" for name in FIGURES for form in ("svg", "png")),
 }
 """Files that a report may have; of an earlier report, those that this one has not are taken away."""
-
-
-@dataclass(frozen=True)
-class StudySettings:
-    """What `corpus-lonely study` is asked."""
-
-    scores: str
-    """A file, folder, glob or URL of scores."""
-    cut: date
-    """Midnight UTC of this day begins the period after."""
-    out: Path
-    """The folder of the report."""
-    kind: str = "both"
-    """`submission`, `comment` or `both`."""
-    min_authors: int = 5
-    """Months with fewer different authors are left out of tables, figure and periods."""
-    threshold: float = 0.5
-    """From this P(lonely) on a post counts as lonely in `share_at_threshold`."""
-    replicates: int = 2000
-    """Bootstrap replicates."""
-    seed: int = 0
-    pre: int | None = None
-    """Months before the cut that are compared, rounded up to whole ones (or weeks); all when None. Earlier ones
-    serve trend and season."""
-    post: int | None = None
-    """Months from the cut on that are compared, rounded up likewise; all when None."""
-    standardise: str | None = None
-    """`subreddit` or `kind`: hold its mix at that of before, as one more estimate."""
-    gold: Path | None = None
-    """A labelled sample, to correct for the classifier's errors."""
-    where: tuple[tuple[str, str], ...] = ()
-    """Columns with the value that rows must have; several values of one column are alternatives."""
-    posts: str | None = None
-    """The posts that were scored: columns that scores lack are looked up in them, by `post_id`."""
-    group: str | None = None
-    """A column whose values are compared each by itself."""
-    by: str = "month"
-    """`week` for a table and a figure by week; too few authors are left out by week then."""
-
-    def __post_init__(self) -> None:
-        rules = (
-            (
-                self.kind in aggregate.KINDS,
-                f"--kind must be one of {', '.join(aggregate.KINDS)}, got {self.kind!r}",
-            ),
-            (self.min_authors >= 1, f"--min-authors must be at least 1, got {self.min_authors}"),
-            (
-                0 < self.threshold < 1,
-                f"--threshold must lie between 0 and 1, got {self.threshold:g}",
-            ),
-            (self.replicates >= 100, f"--replicates must be at least 100, got {self.replicates}"),
-            (self.seed >= 0, f"--seed must be at least 0, got {self.seed}"),
-            *(
-                (months is None or months >= 1, f"--{name} must be at least 1, got {months}")
-                for name, months in (("pre", self.pre), ("post", self.post))
-            ),
-            (
-                self.group is None or self.group.strip().lower() not in PRIVATE,
-                f"--group must be no column of texts, people or posts, got {self.group!r}",
-            ),
-            (
-                self.by in aggregate.UNITS,
-                f"--by must be one of {', '.join(aggregate.UNITS)}, got {self.by!r}",
-            ),
-            (
-                self.standardise in (None, *STRATA),
-                f"--standardise must be one of {', '.join(STRATA)}, got {self.standardise!r}",
-            ),
-        )
-        for kept, rule in rules:
-            if not kept:
-                raise SettingsError(rule)
 
 
 def run_study(settings: StudySettings, progress: Progress | None = None) -> StudyReport:
@@ -138,13 +64,13 @@ def run_study(settings: StudySettings, progress: Progress | None = None) -> Stud
 
 def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     taxonomy = sums.taxonomy
-    columns, asked = aggregate.sum_columns(taxonomy), aggregate.estimands(taxonomy)
+    columns, asked = sum_columns(taxonomy), estimands(taxonomy)
     replicates, seed = settings.replicates, settings.seed
     cells = resampled_cells(sums.clusters, columns, replicates, seed)
     strata = None
     if sums.strata is not None:
         strata = resampled_cells(sums.strata, columns, replicates, seed)
-    estimates, placebo = effects.estimates_table(
+    estimates, placebo = estimates_table(
         cells, sums.clusters, series_of(sums.months, columns, asked), sums.authors, taxonomy,
         windows=(settings.pre, settings.post), replicates=replicates, seed=seed, strata=strata,
     )  # fmt: skip
@@ -165,8 +91,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     corrected = None
     if sums.labelled is not None:
         corrected = gold.corrected_table(sums.labelled, cells, asked)
-    return StudyReport(
+    report = StudyReport(
         settings.out,
+        settings.cut,
         taxonomy,
         monthly=effects.monthly_table(sums.months, taxonomy),
         periods=effects.periods_table(cells, sums.periods, taxonomy),
@@ -184,7 +111,9 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         weekly=None if sums.weeks is None else effects.monthly_table(sums.weeks, taxonomy, "week"),
         mix=sums.mix,
         share_of_authors=sums.share_of_authors,
-    ).with_caveats(settings.kind, settings.min_authors)
+    )
+    told = caveats(report, settings.kind, settings.min_authors)
+    return replace(report, caveats=told)
 
 
 def _check_out(settings: StudySettings) -> None:
@@ -200,68 +129,21 @@ def _write(report: StudyReport, settings: StudySettings, folder: Path) -> None:
     for name, table in report.tables.items():
         write_table(table, folder, name)
     told = {}
-    for name, (figure, title, words) in _figures(report, settings).items():
+    for name, (figure, title, words) in report_figures(report, settings).items():
         svg, _ = save(figure, folder, name)
         told[name] = (svg.read_text("utf-8"), title, words)
-    (folder / "report.html").write_text(page(report, settings.cut, told), "utf-8")
-    write_json(folder / LAST, _facts(report, settings))
+    facts = _facts(report, settings)
+    (folder / "report.html").write_text(page(report, told, _made_by(facts)), "utf-8")
+    write_json(folder / LAST, facts)
 
 
-def _figures(report: StudyReport, settings: StudySettings) -> dict[str, tuple[Figure, str, str]]:
-    """By name: the figure, its heading, and what it shows in words."""
-    root = report.taxonomy.root.name
-    moved = charts.strongest(report.periods, 5)
-    names = [(root, root, "mean_probability"), *moved]
-    unit, course = settings.by, report.course
-    trends = draw_trends(course, report.taxonomy, settings.cut, _caption(report, settings))
-    figures = {
-        "trends": (
-            trends, f"{unit.capitalize()} by {unit}",
-            f"Shares by {unit}, with the cut dashed, and how many posts there are. All numbers are in {unit}ly.csv.",
-        ),
-        "effects": (
-            charts.draw_effects(report.estimates, report.taxonomy),
-            "What changed",
-            "Each label's difference, after less before, with the interval that resamples authors and the one that "
-            "reckons with shocks that months share too. An interval that leaves out 0 is a change that chance alone "
-            "seldom makes. The numbers are in the tables below.",
-        ),
-        "events": (
-            charts.draw_events(report.events, names, settings.cut),
-            "When it changed",
-            "Each month less the mean of the period before, with 95 % intervals (authors resampled): loneliness, and "
-            "the labels whose change is least like chance. A change that begins well before the cut was not made by it. "
-            "All numbers are in events.csv.",
-        ),
-    }  # fmt: skip
-    if report.placebo is not None:
-        asked = [(e.group, e.label, e.measure) for e in aggregate.estimands(report.taxonomy)]
-        rows = [charts.named(group, label) for group, label, _ in names]
-        drawn = charts.draw_placebo(report.placebo, rows, [asked.index(key) for key in names])
-        figures["placebo"] = (
-            drawn, "Dates when nothing is known to have happened",
-            "A jump at the cut means little where jumps at earlier dates are as large. The ranks are in the table of "
-            "estimators.",
-        )  # fmt: skip
-    row = report.periods.row(0, named=True)
-    ends = [row[name] for name in ("before", "difference", "difference_low", "difference_high")]
-    if all(end is not None for end in ends) and 0 < ends[0] < 1:
-        figures["sensitivity"] = (
-            charts.draw_sensitivity(*ends), "Which drift of the classifier would explain it",
-            "If the model's error rates changed with the cut, that alone would move the mean probability of loneliness. "
-            f"{charts.drift_told(*ends[:2])} Only labelled posts can tell.",
-        )  # fmt: skip
-    return figures
-
-
-def _caption(report: StudyReport, settings: StudySettings) -> Caption:
-    kinds = " and ".join(f"{rows:,} {kind}s" for kind, rows in report.coverage.kinds.items())
-    return Caption(
-        f"Loneliness by {settings.by}, before and after {settings.cut}",
-        f"{kinds}. A point is a {settings.by}'s mean of model scores, not corrected for classifier error. "
-        f"Dashed: the cut.\n{settings.by.capitalize()}s with fewer than {settings.min_authors} {report.coverage.unit} are left out. "
-        "Shares of lonely posts weigh each post by its probability of being lonely.",
-        settings.threshold,
+def _made_by(facts: dict[str, Any]) -> str:
+    """What made the page, and of whose scores."""
+    model = facts["scored_by"].get("run", {}).get("model")
+    told = "" if model is None else f" (fingerprint of the model: {model[:12]})"
+    return (
+        f"Made by corpus-lonely {facts['versions']['corpus_lonely']} from scores{told}. study.json has all settings, counts and "
+        "versions, and the fingerprints in full."
     )
 
 
@@ -276,7 +158,7 @@ def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
         "taxonomy": report.taxonomy.name,
         "measures": measures_told(report.taxonomy.root, settings.threshold),
         "interval": "95 % percentile bootstrap over authors; a post without an author is a cluster of its own",
-        "estimators": effects.ESTIMATORS,
+        "estimators": ESTIMATORS,
         "coverage": asdict(report.coverage),
         "caveats": report.caveats,
         "versions": {

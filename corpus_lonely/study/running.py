@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus_lonely.study import aggregate
+from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Taxonomy
 
 Hashes = npt.NDArray[np.uint64]
@@ -19,7 +20,7 @@ MOST_BY_MONTH = 1 << 15
 MOST_BY_PERIOD = 1 << 20
 """The same of a period; 8 MiB each, and the estimate of more is good to .1 %."""
 SPLITS = ("stratum", "group", "subreddit")
-"""Columns of `aggregate.usable` that may have many values, of which the largest are kept apart."""
+"""Columns of `usable_rows.usable` that may have many values, of which the largest are kept apart."""
 _WAITING = 250_000
 """Rows of partial sums held before they are merged."""
 _EXTREMES = ("first", "last")
@@ -115,7 +116,7 @@ class Authors:
         self._counts: dict[tuple[object, ...], Distinct] = {}
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Rows of `aggregate.usable`; those without an author are passed over."""
+        """Rows of `usable_rows.usable`; those without an author are passed over."""
         known = rows.filter(pl.col("author").is_not_null()).select(*self._keys, "who").unique()
         for key, part in known.partition_by(self._keys, as_dict=True, include_key=False).items():
             self._counts.setdefault(key, Distinct(self._most)).add(part["who"].to_numpy())
@@ -145,22 +146,20 @@ class Months:
         self.kinds: set[str] = set()
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Rows of `aggregate.usable`."""
+        """Rows of `usable_rows.usable`."""
         self._sums.add(aggregate.monthly_sums(rows.lazy(), self._taxonomy, self._by).collect())
         self._authors.add(rows)
         self.kinds |= set(rows["kind"].unique())
         compared = rows.filter("inside")
         for name, sizes in self._sizes.items():
             # the mix of before is what a stratum is held at; a group may begin after the cut
-            counts = pl.col("posts").filter(
-                (pl.col("period") == aggregate.BEFORE) | (name != "stratum")
-            )
+            counts = pl.col("posts").filter((pl.col("period") == BEFORE) | (name != "stratum"))
             sizes.add(compared.group_by(name).agg(counts.sum()))
 
     def table(self) -> pl.DataFrame:
         """A row a unit of time and period, in order."""
         table = self._authors.joined(self._sums.table())
-        in_time = table.sort(self._by, pl.col("period") == aggregate.AFTER)
+        in_time = table.sort(self._by, pl.col("period") == AFTER)
         return aggregate.named_months(in_time)
 
     def months(self, units: pl.DataFrame) -> pl.DataFrame:
@@ -181,7 +180,7 @@ class Months:
         hidden = units.join(counted, on=["month", "period"], how="anti")
         empty = _summed(hidden.drop("week", "holds_cut"), ("month", "period"))
         every = pl.concat([counted, empty.select(counted.columns)])
-        in_time = every.sort("month", pl.col("period") == aggregate.AFTER)
+        in_time = every.sort("month", pl.col("period") == AFTER)
         return in_time.with_columns(pl.col("month").is_duplicated().alias("holds_cut"))
 
     def people(self, units: pl.DataFrame) -> tuple[int, int]:

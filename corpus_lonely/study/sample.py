@@ -1,4 +1,4 @@
-"""A sample of posts to be labelled by people: stratified by period and score, with the weights that undo it."""
+"""A sample of posts to be labelled by people: stratified by period, score and columns asked for, with the weights that undo it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,19 @@ import polars as pl
 
 from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
 from corpus_lonely.files import atomic_path, open_private
-from corpus_lonely.study import aggregate
-from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study.allocation import FEWEST_DRAWN, drawn_of_each, pooled
+from corpus_lonely.study.joined import look_up
 from corpus_lonely.study.scores import scan_posts, scan_scores, score_facts, taxonomy_of
+from corpus_lonely.study.selection import Selection
+from corpus_lonely.study.settings import PRIVATE
+from corpus_lonely.study.usable_rows import as_text, usable
 from corpus_lonely.tables import author_key_of
 from corpus_lonely.taxonomy import Taxonomy
 
 EDGES = (0.1, 0.5, 0.9)
 """P(lonely) at which strata meet: where a classifier is sure, few labels tell enough."""
+_BY = "by:"
+"""Before the name of a column, whose values go on under another name than that of scores."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,17 @@ class SampleSettings:
     post: int | None = None
     seed: int = 0
     overwrite: bool = False
+    by: tuple[str, ...] = ()
+    """Columns of the scores or of the posts, whose values make strata of their own."""
 
     def __post_init__(self) -> None:
         if self.size < 8:
             raise SettingsError(f"--size must be at least 8, got {self.size}")
+        for name in self.by:
+            if name.strip().lower() in PRIVATE:
+                raise SettingsError(
+                    f"--by must be no column of texts, people or posts, got {name!r}"
+                )
         if self.out.suffix.lower() not in (".parquet", ".csv"):
             raise SettingsError(f"--out must end in .parquet or .csv, got {self.out}")
 
@@ -46,8 +58,8 @@ class SampleSettings:
 def draw_sample(settings: SampleSettings) -> pl.DataFrame:
     """Writes a file that its owner alone can read, and returns the rows drawn, text left out.
 
-    Every stratum (period x P(lonely) in four ranges) gives as many posts, or all it has; `weight` is how
-    many posts each stands for. Rows are in random order; `period` and `stratum` tell when and how a post was
+    Every stratum (period x P(lonely) in four ranges x values of the columns `by`, small ones pooled) gives as
+    many posts, or all it has; `weight` is how many posts each stands for. Rows are in random order; `period` and `stratum` tell when and how a post was
     scored, so hide them from those who label. Raises InputError, OutputError.
     """
     if settings.out.exists() and not settings.overwrite:
@@ -83,6 +95,16 @@ def _check_ids_join(settings: SampleSettings) -> None:
 
 
 def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
+    table = _strata(settings, taxonomy)
+    if table["period"].n_unique() < 2:
+        raise SettingsError(f"--cut must have posts before and after it, got {settings.cut}")
+    if settings.by:
+        table = _split(table, settings)
+    return drawn_of_each(table.sort("stratum", "post_id"), settings.size, settings.seed)
+
+
+def _strata(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
+    """Posts with `period` and `stratum`, and those of the columns `by` that scores have."""
     frame = scan_scores(settings.scores)
     there = frame.collect_schema().names()
     if "post_id" not in there:
@@ -90,45 +112,45 @@ def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
     selection = Selection(
         taxonomy, settings.cut, settings.kind, pre=settings.pre, post=settings.post
     )
-    rows = aggregate.usable(frame, selection, settings.scores, carried=("post_id",))
+    split = [name for name in settings.by if name in there]
+    frame = frame.with_columns(as_text(name).alias(_BY + name) for name in split)
+    carried = ("post_id", *(_BY + name for name in split))
     lonely = pl.col(taxonomy.root.name)
     band = pl.coalesce(
         *(pl.when(lonely < edge).then(pl.lit(f"to {edge:g}")) for edge in EDGES), pl.lit("to 1")
     )
-    table = (
+    rows = usable(frame, selection, settings.scores, carried)
+    return (
         rows.filter(pl.col("inside"))
         .select(
             *(name for name in ("post_id", "subreddit") if name in there),
             "period",
             pl.format("{} {}", "period", band).alias("stratum"),
+            *carried[1:],
         )
         .collect(engine="streaming")
     )
-    if table["period"].n_unique() < 2:
-        raise SettingsError(f"--cut must have posts before and after it, got {settings.cut}")
-    return _allocated(table.sort("stratum", "post_id"), settings)
 
 
-def _allocated(table: pl.DataFrame, settings: SampleSettings) -> pl.DataFrame:
-    """As many of each stratum; what small strata cannot give is spread over the others."""
-    there = dict(table.group_by("stratum").len().sort("stratum").iter_rows())
-    asked = dict.fromkeys(there, 0)
-    left = min(settings.size, len(table))
-    while left > 0:
-        open_ = [name for name in there if asked[name] < there[name]]
-        share = max(1, left // len(open_))
-        for name in open_:
-            more = min(share, there[name] - asked[name], left)
-            asked[name] += more
-            left -= more
-    parts = []
-    for place, (name, wanted) in enumerate(asked.items()):
-        if wanted:
-            own = table.filter(pl.col("stratum") == name)
-            seed = settings.seed + 1_000_003 * place
-            weight = pl.lit(there[name] / wanted).alias("weight")
-            parts.append(own.sample(wanted, seed=seed).with_columns(weight))
-    return pl.concat(parts).sample(fraction=1, shuffle=True, seed=settings.seed)
+def _split(table: pl.DataFrame, settings: SampleSettings) -> pl.DataFrame:
+    """Each stratum by the values of the columns `by`, those that scores lack from the posts."""
+    lacks = [name for name in dict.fromkeys(settings.by) if _BY + name not in table.columns]
+    named = table
+    if lacks:
+        found = look_up(settings.posts, lacks, (), lacks).joined(table.select("post_id"))
+        named = table.with_columns(
+            found[name].fill_null("unknown").alias(_BY + name) for name in lacks
+        )
+    values = pl.concat_str(*(_BY + name for name in dict.fromkeys(settings.by)), separator=", ")
+    every = named.with_columns(values.alias("value"))
+    told = pooled(every, settings.size)
+    if told["value"].n_unique() == 1 < every["value"].n_unique():
+        raise SettingsError(
+            f"--size must be at least {2 * FEWEST_DRAWN * told['stratum'].n_unique()} to draw by "
+            f"{' and '.join(settings.by)}, got {settings.size}"
+        )
+    stratum = pl.concat_str("stratum", "value", separator=", ")
+    return told.with_columns(stratum).select(n for n in table.columns if not n.startswith(_BY))
 
 
 def _texts(settings: SampleSettings, ids: Sequence[str]) -> pl.DataFrame:

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from corpus_lonely.study.aggregate import AFTER, Estimand
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import Estimate, Floats, ratios
+from corpus_lonely.study.periods import AFTER
 
 BLOCK = 3
 """Months averaged into one unit, so that shocks which last a few months do not count as several."""

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from corpus_lonely.study.aggregate import AFTER, Estimand
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import Estimate, Floats, ratios
+from corpus_lonely.study.periods import AFTER
 from corpus_lonely.study.series import BLOCK, FEWEST_BLOCKS
 
 _NAMES = ("cluster", "period", "month")

@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.study import aggregate
-from corpus_lonely.study.aggregate import Selection
 from corpus_lonely.study.running import Months
+from corpus_lonely.study.selection import Selection, counted_rows
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT
 
@@ -21,7 +22,7 @@ SELECTION = Selection(TAXONOMY, date(2020, 3, 11), threshold=0.6)
 
 
 def rows_of(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.LazyFrame:
-    return aggregate.usable(table.lazy(), selection, "scores")
+    return usable(table.lazy(), selection, "scores")
 
 
 def months_of(table: pl.DataFrame, selection: Selection = SELECTION) -> pl.DataFrame:
@@ -110,7 +111,7 @@ def broken(table: pl.DataFrame) -> pl.DataFrame:
 def test_every_row_is_kept_or_dropped_for_a_reason(table: pl.DataFrame, kind: str) -> None:
     soiled = broken(table)
     selection = Selection(TAXONOMY, date(2020, 3, 11), kind)
-    counted = aggregate.counted_rows(soiled.lazy(), selection).collect()
+    counted = counted_rows(soiled.lazy(), selection).collect()
     assert counted["rows"].sum() == len(soiled)
     reasons = {"no_date": 1, "no_status": 1, "error": 1, "no_score": 2}
     of_kind = soiled if kind == "both" else soiled.filter(pl.col("kind") == kind)
@@ -199,5 +200,5 @@ def test_without_authors_and_kinds_there_is_still_a_study(table: pl.DataFrame) -
     bare = table.drop("author", "kind")
     assert tidied(bare)["authors"].max() == 0
     assert tidied(bare)["value"].equals(tidied(table)["value"])
-    counted = aggregate.counted_rows(bare.lazy(), SELECTION).collect()
+    counted = counted_rows(bare.lazy(), SELECTION).collect()
     assert set(counted["kind"]) == {"unknown"}

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from corpus_lonely.study import correction, gold, mean_scores
-from corpus_lonely.study.aggregate import Estimand
 from corpus_lonely.study.correction import Corrected, Rates, mean_powered, rogan_gladen
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import Cells
 
 
@@ -33,6 +33,13 @@ def test_the_powered_mean_by_hand(power: float) -> None:
     assert told.interval == pytest.approx(
         (told.value - 1.959964 * expected, told.value + 1.959964 * expected)
     )
+
+
+def test_a_post_alone_in_its_stratum_differs_as_all_do() -> None:
+    values, strata = np.array([1.0, 3.0, 5.0, 9.0]), np.array(["a", "a", "a", "b"])
+    told = correction.sample_error(values, np.array([1.0, 1.0, 1.0, 2.0]), strata)
+    # shares 3/5 and 2/5; variances 4 within a, and of all 35/3
+    assert told == pytest.approx(np.sqrt(0.36 * 4 / 3 + 0.16 * 35 / 3))
 
 
 def test_the_powered_mean_as_ppi_python() -> None:

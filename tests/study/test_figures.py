@@ -9,10 +9,11 @@ import pytest
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
-from corpus_lonely.study import aggregate, charts, effects
-from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study import charts, effects
 from corpus_lonely.study.figures import Caption, draw_trends, save, units_between
 from corpus_lonely.study.running import Months
+from corpus_lonely.study.selection import Selection
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.taxonomy import loneliness
 
 CUT = date(2020, 3, 11)
@@ -20,7 +21,7 @@ CAPTION = Caption("A title", "Notes.", 0.5)
 
 
 def monthly(table: pl.DataFrame, min_authors: int = 1) -> pl.DataFrame:
-    rows = aggregate.usable(table.lazy(), Selection(loneliness(), CUT), "scores")
+    rows = usable(table.lazy(), Selection(loneliness(), CUT), "scores")
     months = Months(loneliness())
     months.add(rows.collect())
     sums = months.table()

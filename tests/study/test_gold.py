@@ -8,16 +8,25 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError
-from corpus_lonely.study import gold
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study import run
+from corpus_lonely.study.labelled import read_labelled
+from corpus_lonely.study.run import run_study
 from corpus_lonely.study.sample import SampleSettings, draw_sample
+from corpus_lonely.study.settings import StudySettings
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT, simulated_scores, write_scores
 
 DAY = date(2020, 3, 11)
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {"trends": (Figure((1, 1)), "Title", "Words")}
+    monkeypatch.setattr(run, "report_figures", lambda *_: drawn)
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +142,14 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
     assert powered == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
     assert counted == pytest.approx([1.0, 1.0, 0.0], abs=0.15)
     assert set(report.corrected["group"]) == {"lonely", "context"}
+    # of labels that no labelled post has, nothing is told
+    physical = report.corrected.filter(pl.col("label") == "physical")
+    assert physical.select("corrected", "low", "high").null_count().sum_horizontal().item() == 3 * len(physical)  # fmt: skip
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     powered_row = told.filter(pl.col("method") == "prediction_powered").row(0, named=True)
     assert f"by 300 labelled posts it is {100 * powered_row['corrected']:+.1f}, " in page
+    both = f"{100 * powered_row['raw']:+.1f} → {100 * powered_row['corrected']:+.1f}"
+    assert f"<td>{both}</td>" in page
     assert not any("other subreddits than the four" in caveat for caveat in report.caveats)
     assert any("stand on 300 labelled posts" in caveat for caveat in report.caveats)
     assert not any("not corrected" in caveat for caveat in report.caveats)
@@ -191,10 +205,10 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     for change, said in cases:
         pl.DataFrame(good | change).write_parquet(path)
         with pytest.raises(InputError, match=said):
-            gold.read_labelled(path, loneliness())
+            read_labelled(path, loneliness())
     pl.DataFrame(good).drop("lonely").write_parquet(path)
     with pytest.raises(InputError, match="has no column 'lonely'"):
-        gold.read_labelled(path, loneliness())
+        read_labelled(path, loneliness())
 
 
 def test_a_blank_sample_is_told(corpus: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from corpus_lonely.study.mix import moved
 from corpus_lonely.study.panel import OTHERS
 from corpus_lonely.study.reading import read_sums
 from corpus_lonely.study.report import StudyReport
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.run import run_study
+from corpus_lonely.study.settings import StudySettings
 from tests.study.simulated import CUT, write_scores
 
 DAY = date(2020, 3, 11)
@@ -31,7 +32,9 @@ DAY = date(2020, 3, 11)
 
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_figures", lambda *_: {"trends": (Figure((1, 1)), "Title", "Words")})
+    monkeypatch.setattr(
+        run, "report_figures", lambda *_: {"trends": (Figure((1, 1)), "Title", "Words")}
+    )
 
 
 @pytest.fixture(scope="module")

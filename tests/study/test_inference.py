@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse, stats
 
 from corpus_lonely.study import aggregate, effects, inference
-from corpus_lonely.study.aggregate import Selection
+from corpus_lonely.study.estimands import sum_columns
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
@@ -19,16 +19,18 @@ from corpus_lonely.study.inference import (
     resampled_cells,
     resampled_totals,
 )
+from corpus_lonely.study.selection import Selection
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import simulated_scores
 
 TAXONOMY = loneliness()
-COLUMNS = aggregate.sum_columns(TAXONOMY)
+COLUMNS = sum_columns(TAXONOMY)
 
 
 def cluster_sums(table: pl.DataFrame, **asked: bool) -> pl.DataFrame:
     selection = Selection(TAXONOMY, date(2020, 3, 11), **asked)  # type: ignore[arg-type]
-    rows = aggregate.usable(table.lazy(), selection, "scores")
+    rows = usable(table.lazy(), selection, "scores")
     sums = aggregate.cluster_sums(rows, TAXONOMY).collect()
     return aggregate.named_months(sums.sort("cluster", *aggregate.CLUSTER_CELLS))
 

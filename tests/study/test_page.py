@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from html import unescape
 from html.parser import HTMLParser
@@ -16,9 +17,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from corpus_lonely.study.caveats import caveats
+from corpus_lonely.study.estimates import TITLES
 from corpus_lonely.study.methods import methods
+from corpus_lonely.study.page_months import heat_html
 from corpus_lonely.study.report import StudyReport
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.run import run_study
+from corpus_lonely.study.settings import StudySettings
 
 VOID = {"meta", "link", "br", "img", "hr", "path", "use", "rect"}
 
@@ -93,6 +98,28 @@ def test_the_numbers_are_those_of_the_tables(report: StudyReport, text: str) -> 
     assert "context: physical" in text[: text.index("<nav")]
     for caveat in report.caveats:
         assert caveat[:40].replace("'", "&#x27;").replace(">", "&gt;") in text
+
+
+def test_what_it_tells_to_look_at_is_there(report: StudyReport, text: str) -> None:
+    limits = text[text.index('id="limits"') : text.index('id="figure-trends"')]
+    said = set(re.findall(r"“(.*?)”", limits))
+    assert said == {TITLES["authors_and_months"], TITLES["blocks_of_time"], TITLES["its_level"]}
+    assert {name for name, title in TITLES.items() if title in said} <= set(report.estimates["estimator"])  # fmt: skip
+    few = report.estimates.filter(pl.col("estimator") != "its_level")
+    told = " ".join(caveats(replace(report, estimates=few, placebo=None), "both", 5))
+    assert "its_level" not in told
+    assert "There are too few months to compare estimates that do so" in told
+    assert "share at 0.5 or above" in text
+    assert "before 2020-03-11 with" in text[text.index('id="methods"') :]
+    assert "Made by corpus-lonely " in text[text.index("<footer") :]
+
+
+def test_no_table_of_months_is_left_with_a_few(report: StudyReport) -> None:
+    months = [f"{year}-{month:02d}" for year in (2017, 2018, 2019) for month in range(1, 13)][:26]
+    row = {"period": "before", "group": "lonely", "label": "lonely", "measure": "mean_probability", "value": 0.5}  # fmt: skip
+    monthly = pl.DataFrame([{**row, "month": month, "holds_cut": False} for month in months])
+    heads = re.findall("<thead>(.*?)</thead>", heat_html(replace(report, monthly=monthly)))
+    assert [head.count("<th ") - 1 for head in heads] == [13, 13]
 
 
 def test_the_methods_have_the_real_numbers(report: StudyReport) -> None:

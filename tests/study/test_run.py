@@ -14,7 +14,8 @@ from polars.testing import assert_frame_equal
 
 from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, SettingsError
 from corpus_lonely.study import run
-from corpus_lonely.study.run import StudySettings, run_study
+from corpus_lonely.study.run import run_study
+from corpus_lonely.study.settings import StudySettings
 from tests.study.simulated import write_scores
 
 TABLES = ("monthly", "periods", "estimates", "events", "kinds", "mix")
@@ -31,7 +32,7 @@ def one_figure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Drawing takes most of a study's time: only what looks at all the files draws all figures."""
     if not request.node.name.startswith(("test_the_report_is", "test_again_is", "test_no_author")):
         drawn = Figure(figsize=(1, 1))
-        monkeypatch.setattr(run, "_figures", lambda *_: {"trends": (drawn, "Title", "Words")})
+        monkeypatch.setattr(run, "report_figures", lambda *_: {"trends": (drawn, "Title", "Words")})
 
 
 def settings(scores: Path, out: Path, **asked: Any) -> StudySettings:

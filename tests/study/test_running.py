@@ -9,12 +9,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.study import aggregate, pieces, reading, running
+from corpus_lonely.study import pieces, reading, running, second_pass
 from corpus_lonely.study.pieces import cut_up, frames
-from corpus_lonely.study.reading import Sums, read_sums
-from corpus_lonely.study.run import StudySettings
+from corpus_lonely.study.reading import read_sums
 from corpus_lonely.study.running import Distinct, together
 from corpus_lonely.study.scores import scan_scores
+from corpus_lonely.study.second_pass import Sums
+from corpus_lonely.study.settings import StudySettings
+from corpus_lonely.study.usable_rows import MOST_CLUSTERS
 
 
 def shared_out(table: pl.DataFrame, folder: Path, rows: int) -> Path:
@@ -29,11 +31,11 @@ def sums_of(scores: Path, **asked: str) -> Sums:
     return read_sums(StudySettings(str(scores), date(2020, 3, 11), Path("nowhere"), **asked))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("most_clusters", [aggregate.MOST_CLUSTERS, 50])
+@pytest.mark.parametrize("most_clusters", [MOST_CLUSTERS, 50])
 def test_how_rows_are_cut_changes_nothing(
     table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_clusters: int
 ) -> None:
-    monkeypatch.setattr(aggregate, "MOST_CLUSTERS", most_clusters)
+    monkeypatch.setattr(reading, "MOST_CLUSTERS", most_clusters)
     monkeypatch.setattr(running, "_WAITING", 300)
     expected = sums_of(shared_out(table, tmp_path / "whole", len(table)), standardise="kind")
     for number, (rows, most) in enumerate(((len(table), 100), (130, 100), (37, 200))):
@@ -101,7 +103,7 @@ def test_sketches_of_parts_are_the_sketch_of_the_whole() -> None:
 def test_small_strata_are_pooled(
     table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_STRATA", 1)
+    monkeypatch.setattr(second_pass, "MOST_STRATA", 1)
     scores = shared_out(table, tmp_path / "scores", 500)
     strata = sums_of(scores, standardise="kind").strata
     assert strata is not None

@@ -6,7 +6,7 @@ import pytest
 from scipy import linalg, stats
 
 from corpus_lonely.study import interrupted, series
-from corpus_lonely.study.aggregate import Estimand
+from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.series import Series
 from corpus_lonely.taxonomy import loneliness
 

@@ -8,14 +8,16 @@ import pytest
 from scipy import stats
 
 from corpus_lonely.study import aggregate, panel, twoway
-from corpus_lonely.study.aggregate import Estimand, Selection
+from corpus_lonely.study.estimands import Estimand, estimands, sum_columns
 from corpus_lonely.study.inference import resampled_cells
+from corpus_lonely.study.selection import Selection
+from corpus_lonely.study.usable_rows import usable
 from corpus_lonely.taxonomy import loneliness
 from tests.study.simulated import CUT
 
 TAXONOMY = loneliness()
-COLUMNS = aggregate.sum_columns(TAXONOMY)
-ASKED = aggregate.estimands(TAXONOMY)
+COLUMNS = sum_columns(TAXONOMY)
+ASKED = estimands(TAXONOMY)
 MEAN = [Estimand("lonely", "lonely", "mean_probability", "lonely", "posts")]
 
 
@@ -61,7 +63,7 @@ def test_few_months_have_no_interval_and_a_value_all_the_same() -> None:
 
 
 def test_authors_who_count_alike_are_means_of_means(table: pl.DataFrame) -> None:
-    rows = aggregate.usable(table.lazy(), Selection(TAXONOMY, date(2020, 3, 11)), "scores")
+    rows = usable(table.lazy(), Selection(TAXONOMY, date(2020, 3, 11)), "scores")
     sums = aggregate.author_sums(rows, TAXONOMY).collect()
     scored = table.filter(pl.col("status") == "ok", pl.col("author").is_not_null())
     means: dict[bool, dict[str, float]] = {False: {}, True: {}}

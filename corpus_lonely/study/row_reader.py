@@ -1,0 +1,83 @@
+"""The rows of a study a piece at a time, with columns of posts where those are asked for."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.progress import Progress
+from corpus_lonely.study.asked import Asked
+from corpus_lonely.study.joined import Lookup, look_up
+from corpus_lonely.study.pieces import frames, rows_of
+from corpus_lonely.study.running import SPLITS
+from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
+from corpus_lonely.study.selection import Selection, check, columns_read
+from corpus_lonely.study.usable_rows import usable
+
+
+class RowReader:
+    """The scores, with columns of posts where those are asked for."""
+
+    def __init__(self, settings: Asked, progress: Progress) -> None:
+        self._settings, self.progress = settings, progress
+        self._frame, self.taxonomy = scan_scores(settings.scores), taxonomy_of(settings.scores)
+        self.selection = Selection(
+            self.taxonomy, settings.cut, settings.kind, settings.threshold,
+            pre=settings.pre, post=settings.post,
+            stratum=settings.standardise, where=tuple(settings.where),
+            group=settings.group, by=settings.by,
+        )  # fmt: skip
+        self._lacks = self._lacking()
+        self._posts: Lookup | None = None
+
+    def _lacking(self) -> list[str]:
+        """Columns asked for that only posts can give."""
+        if self._settings.posts is None:
+            return []
+        asked = [name for name, _ in self.selection.where]
+        asked += filter(None, (self.selection.group, self.selection.stratum))
+        there = self._frame.collect_schema()
+        return [name for name in dict.fromkeys(asked) if name not in there]
+
+    @property
+    def splits(self) -> list[str]:
+        """Columns that split rows, of those that there are or are asked for."""
+        asked = self.selection
+        there = "subreddit" in self._frame.collect_schema()
+        wanted = {"stratum": asked.stratum, "group": asked.group, "subreddit": there}
+        return [name for name in SPLITS if wanted[name]]
+
+    def check(self, *, with_ids: bool) -> None:
+        """Before anything long is read."""
+        where = self._settings.scores
+        told = self._frame.with_columns(pl.lit(None, pl.String).alias(name) for name in self._lacks)
+        check(told, self.selection, where)
+        names = self._frame.collect_schema().names()
+        for needed, option in ((with_ids, "--gold"), (bool(self._lacks), "--posts")):
+            if needed and "post_id" not in names:
+                raise InputError(
+                    f"has no column 'post_id', which {option} is joined by", where=where
+                )
+        if self._lacks and self._settings.posts is not None:
+            asked = self.selection
+            groups = filter(None, (asked.group, asked.stratum))
+            self._posts = look_up(self._settings.posts, self._lacks, asked.where, set(groups))
+        elif (
+            self._settings.posts is not None
+        ):  # not needed, but a wrong path is a mistake all the same
+            scan_posts(self._settings.posts)
+        self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
+
+    def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """All rows and those that are usable, a piece at a time."""
+        where = self._settings.scores
+        columns = columns_read(self._frame, selection)
+        try:
+            for frame in frames(where, self._frame, columns):
+                piece = frame.collect()
+                piece = piece if self._posts is None else self._posts.joined(piece)
+                rows = usable(piece.lazy(), selection, where, carried=("post_id",))
+                yield piece, rows.collect()
+                self.progress.advance(len(piece))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InputError(f"cannot be read ({first_line(error)})", where=where) from error
