@@ -55,8 +55,8 @@ def mark(
     """Mark near-duplicates and languages in a table beside the posts, which stay as they are.
 
     One row a post, joined by `post_id`: whether the post repeats an earlier one, which, how alike they
-    are and whether the author is the same; its language and how sure that is. Give the table to
-    `study --posts` to leave posts out. Needs: pip install 'corpus-lonely[marks]'
+    are and whether the author is the same; its language and how sure that is. Give them to
+    `study --marks` to leave posts out. Needs: pip install 'corpus-lonely[marks]'
     """
     from corpus_lonely.marking.run import mark_posts
     from corpus_lonely.marking.settings import MarkSettings
@@ -67,7 +67,11 @@ def mark(
     with TerminalProgress() as progress:
         report = mark_posts(settings, progress)
     tell_marks(report)
-    click.echo(f"Next: corpus-lonely study --scores scores/ --posts {out} --where ... --cut ...")
+    wanted = "near_duplicate=false" if near_duplicates else "language=en"
+    click.echo(
+        f"Next: corpus-lonely study --scores scores/ --marks {out} --where {wanted} --cut 2020-03-11 "
+        "--out report/"
+    )
 
 
 def tell_marks(report: "MarkReport") -> None:

@@ -62,17 +62,22 @@ from corpus_lonely.cli.options import ASSIGNMENT, DAY, EXISTING, FOLDER, common
     "--where",
     multiple=True,
     type=ASSIGNMENT,
-    help="Only rows with this value in a column of the scores (or of --posts), as `subreddit=lonely`; give it several "
+    help="Only rows with this value in a column of the scores (or of --posts or --marks), as `subreddit=lonely`; give it several "
     "times: values of one column are alternatives, columns must all fit.",
 )
 @click.option(
     "--group",
     metavar="COLUMN",
-    help="Compare each value of this column by itself too: `subreddit`, or any column of the scores or of --posts.",
+    help="Compare each value of this column by itself too: `subreddit`, or any column of the scores, of --posts or of --marks.",
 )
 @click.option(
     "--posts",
     help="The posts that were scored, for columns that the scores lack; joined by `post_id`.",
+)
+@click.option(
+    "--marks",
+    help="Their marks by `corpus-lonely mark`: `--where near_duplicate=false` leaves reposts out, "
+    "`--where language=en` other languages.",
 )
 @click.option(
     "--by",
@@ -101,6 +106,7 @@ def study(
     where: tuple[tuple[str, str], ...],
     group: str | None,
     posts: str | None,
+    marks: str | None,
     by: str,
     gold: Path | None,
     replicates: int,
@@ -120,7 +126,7 @@ def study(
     settings = StudySettings(
         scores, cut, out, kind, min_authors, threshold, replicates, seed,
         pre=pre, post=post, standardise=standardise, gold=gold, where=where,
-        posts=posts, group=group, by=by,
+        posts=posts, marks=marks, group=group, by=by,
     )  # fmt: skip
     with TerminalProgress() as progress:
         report = run_study(settings, progress)

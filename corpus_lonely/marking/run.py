@@ -110,7 +110,9 @@ class _Marking:
         known = (author_C[later] != 0) & (author_C[first] != 0)
         total = len(ids)
         return {
-            "near_duplicate": _spread(total, place_C, pa.array(later_C)),
+            "near_duplicate": _spread(total, place_C, pa.array(later_C)).fill_null(
+                fill_value=False
+            ),
             "near_duplicate_of": _spread(
                 total, place_C[later], ids.take(pa.array(place_C[first])).combine_chunks()
             ),

@@ -15,7 +15,8 @@ def check_cut(months: pl.DataFrame, settings: Asked) -> None:
             "has no row with status ok and a date"
             + ("" if settings.kind == "both" else f" that is a {settings.kind}")
             + (" and fits --where" if settings.where else "")
-            + (" and has its post in --posts" if settings.posts else ""),
+            + (" and has its post in --posts" if settings.posts else "")
+            + (" and in --marks" if settings.marks else ""),
             where=settings.scores,
         )
     sides = set(months["period"])

@@ -1,6 +1,6 @@
 """Columns that scores lack, looked up in the posts by id: any column of posts can be a filter or a group."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +31,15 @@ class Lookup:
     """Of each column: what its codes stand for."""
 
     def joined(self, piece: pl.DataFrame) -> pl.DataFrame:
-        """With each column as text, and `IN_POSTS`; null where the post is unknown or holds no value."""
+        """With each column as text, null where the post is unknown or holds no value; `IN_POSTS` says which.
+
+        In a piece that was joined before, a post must be known in both.
+        """
         wanted = piece["post_id"].cast(pl.String).hash(seed=0).to_numpy()
         place = np.minimum(np.searchsorted(self.ids_N, wanted), len(self.ids_N) - 1)
         there = (self.ids_N[place] == wanted) & piece["post_id"].is_not_null().to_numpy()
-        columns = [pl.Series(IN_POSTS, there)]
+        known_before = piece[IN_POSTS] if IN_POSTS in piece.columns else True
+        columns = [pl.Series(IN_POSTS, there) & known_before]
         for name, codes in self.codes.items():
             found = np.where(there, codes[place], _NONE)
             known = pl.Series(found).replace(_NONE, None)
@@ -44,15 +48,21 @@ class Lookup:
 
 
 def look_up(
-    posts: str, columns: Sequence[str], where: Iterable[tuple[str, str]], groups: Iterable[str]
+    posts: str,
+    columns: Sequence[str],
+    where: Iterable[tuple[str, str]],
+    groups: Iterable[str],
+    scan: Callable[[str], pl.LazyFrame] = scan_posts,
 ) -> Lookup:
     """Reads `columns` of the posts, a piece at a time.
+
+    scan: opens them, be they posts or marks.
 
     where: of columns that filter alone, only these values are told apart. groups: columns whose every value
     is. Raises InputError for a column that is not there and for two values of one post, SettingsError for a
     column with too many values.
     """
-    frame = scan_posts(posts)
+    frame = scan(posts)
     types = frame.collect_schema()
     for name in columns:
         if name not in types:

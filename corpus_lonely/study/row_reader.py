@@ -1,4 +1,4 @@
-"""The rows of a study a piece at a time, with columns of posts where those are asked for."""
+"""The rows of a study a piece at a time, with columns of posts and marks where those are asked for."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from corpus_lonely.study.asked import Asked
 from corpus_lonely.study.joined import Lookup, look_up
 from corpus_lonely.study.pieces import frames, rows_of
 from corpus_lonely.study.running import SPLITS
-from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
+from corpus_lonely.study.scores import scan_marks, scan_posts, scan_scores, taxonomy_of
 from corpus_lonely.study.selection import Selection, check, columns_read
 from corpus_lonely.study.usable_rows import usable
 
 
 class RowReader:
-    """The scores, with columns of posts where those are asked for."""
+    """The scores, with columns of posts and marks where those are asked for."""
 
     def __init__(self, settings: Asked, progress: Progress) -> None:
         self._settings, self.progress = settings, progress
@@ -27,17 +27,21 @@ class RowReader:
             stratum=settings.standardise, where=tuple(settings.where),
             group=settings.group, by=settings.by,
         )  # fmt: skip
-        self._lacks = self._lacking()
-        self._posts: Lookup | None = None
+        self._in_marks, self._in_posts = self._lacking()
+        self._lookups: list[Lookup] = []
 
-    def _lacking(self) -> list[str]:
-        """Columns asked for that only posts can give."""
-        if self._settings.posts is None:
-            return []
+    def _lacking(self) -> tuple[list[str], list[str]]:
+        """Columns asked for that scores lack: those of marks, and those that only posts can give."""
+        marks, posts = self._settings.marks, self._settings.posts
+        if posts is not None:  # not needed, perhaps, but a wrong path is a mistake all the same
+            scan_posts(posts)
+        marked = [] if marks is None else scan_marks(marks).collect_schema().names()
         asked = [name for name, _ in self.selection.where]
         asked += filter(None, (self.selection.group, self.selection.stratum))
         there = self._frame.collect_schema()
-        return [name for name in dict.fromkeys(asked) if name not in there]
+        lacks = [name for name in dict.fromkeys(asked) if name not in there]
+        others = [name for name in lacks if name not in marked]
+        return [name for name in lacks if name in marked], others if posts is not None else []
 
     @property
     def splits(self) -> list[str]:
@@ -50,22 +54,24 @@ class RowReader:
     def check(self, *, with_ids: bool) -> None:
         """Before anything long is read."""
         where = self._settings.scores
-        told = self._frame.with_columns(pl.lit(None, pl.String).alias(name) for name in self._lacks)
+        lacks = [*self._in_marks, *self._in_posts]
+        told = self._frame.with_columns(pl.lit(None, pl.String).alias(name) for name in lacks)
         check(told, self.selection, where)
         names = self._frame.collect_schema().names()
-        for needed, option in ((with_ids, "--gold"), (bool(self._lacks), "--posts")):
+        joined = ((with_ids, "--gold"), (self._in_posts, "--posts"), (self._in_marks, "--marks"))
+        for needed, option in joined:
             if needed and "post_id" not in names:
                 raise InputError(
                     f"has no column 'post_id', which {option} is joined by", where=where
                 )
-        if self._lacks and self._settings.posts is not None:
-            asked = self.selection
-            groups = filter(None, (asked.group, asked.stratum))
-            self._posts = look_up(self._settings.posts, self._lacks, asked.where, set(groups))
-        elif (
-            self._settings.posts is not None
-        ):  # not needed, but a wrong path is a mistake all the same
-            scan_posts(self._settings.posts)
+        asked = self.selection
+        groups = {*filter(None, (asked.group, asked.stratum))}
+        for place, columns, scan in (
+            (self._settings.posts, self._in_posts, scan_posts),
+            (self._settings.marks, self._in_marks, scan_marks),
+        ):
+            if place is not None and columns:
+                self._lookups.append(look_up(place, columns, asked.where, groups, scan))
         self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
 
     def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -75,7 +81,8 @@ class RowReader:
         try:
             for frame in frames(where, self._frame, columns):
                 piece = frame.collect()
-                piece = piece if self._posts is None else self._posts.joined(piece)
+                for lookup in self._lookups:
+                    piece = lookup.joined(piece)
                 rows = usable(piece.lazy(), selection, where, carried=("post_id",))
                 yield piece, rows.collect()
                 self.progress.advance(len(piece))

@@ -118,7 +118,11 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
 
 def _check_out(settings: StudySettings) -> None:
     out = settings.out.resolve()
-    for what, place in (("scores", settings.scores), ("posts", settings.posts)):
+    for what, place in (
+        ("scores", settings.scores),
+        ("posts", settings.posts),
+        ("marks", settings.marks),
+    ):
         if place is not None and data_places(place) & {out, *out.parents}:
             raise SettingsError(f"--out must not lie in the folder of {what}, got {settings.out}")
     if out.exists() and not out.is_dir():

@@ -71,6 +71,24 @@ def scan_posts(path: Source) -> pl.LazyFrame:
     return frame
 
 
+def scan_marks(path: Source) -> pl.LazyFrame:
+    """A lazy frame of the marks at `path`, as `corpus-lonely mark` writes them.
+
+    path: as for `scan_scores`. Columns: see schemas/marks.json.
+    Raises InputError when nothing is there, or when it holds no marks.
+    """
+    frame = _scan(path)
+    _check(frame, path, ("post_id",), "marks", "mark")
+    names = frame.collect_schema().names()
+    if not {"near_duplicate", "language"} & {*names}:
+        raise InputError(
+            f"holds no marks; its columns are {', '.join(names)}",
+            where=os.fspath(path),
+            hint="`corpus-lonely mark` makes them",
+        )
+    return frame
+
+
 def taxonomy_of(path: Source) -> Taxonomy:
     """The taxonomy that scores were made with, from the footer; that of loneliness where none says.
 

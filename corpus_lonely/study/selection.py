@@ -139,7 +139,11 @@ def check(frame: pl.LazyFrame, selection: Selection, where: str) -> None:
             f"has no column {missing[0]!r}; its columns are {', '.join(names)}",
             where=where,
             hint="Score posts that have it: `corpus-lonely score` passes it through"
-            + ("; or give --posts" if missing[0] in set(in_posts) - set(_OF_SCORES) else ""),
+            + (
+                "; or give --posts, or --marks"
+                if missing[0] in set(in_posts) - set(_OF_SCORES)
+                else ""
+            ),
         )
     found = frame.collect_schema()["created_at"]
     if not isinstance(found, pl.Datetime):

@@ -11,7 +11,7 @@ from corpus_lonely.study.selection import KINDS
 STRATA = ("subreddit", "kind")
 PRIVATE = (
     "text", "title", "body", "selftext", "author", "author_flair", "post_id", "id", "name", "permalink", "url",
-    "link_id", "parent_id", "crosspost",
+    "link_id", "parent_id", "crosspost", "near_duplicate_of",
 )  # fmt: skip
 """Columns whose values no report shows, in whatever case."""
 
@@ -48,6 +48,8 @@ class StudySettings:
     """Columns with the value that rows must have; several values of one column are alternatives."""
     posts: str | None = None
     """The posts that were scored: columns that scores lack are looked up in them, by `post_id`."""
+    marks: str | None = None
+    """Marks of these posts, as `corpus-lonely mark` makes them, for columns that neither scores nor posts need have."""
     group: str | None = None
     """A column whose values are compared each by itself."""
     by: str = "month"

@@ -97,6 +97,35 @@ def test_a_column_of_posts_filters_as_one_of_scores_does(
     assert told.coverage.kept == plain.coverage.kept > 100
 
 
+def test_marks_filter_and_group_as_columns_of_scores_do(
+    folder: Path, corpus: pl.DataFrame, tmp_path: Path
+) -> None:
+    marked = corpus.select(
+        "post_id",
+        near_duplicate=pl.int_range(pl.len()) % 4 == 0,
+        language=pl.when(pl.int_range(pl.len()) % 5 == 0)
+        .then(pl.lit("de"))
+        .otherwise(pl.lit("en")),
+    )
+    (tmp_path / "marks").mkdir()
+    marked[30:].write_parquet(tmp_path / "marks" / "marks.parquet")
+    asked = {"where": (("near_duplicate", "false"), ("over_18", "true")), "group": "language"}
+    told = study(folder, tmp_path / "a", marks=str(tmp_path / "marks"), **asked)
+    columns = corpus.join(marked, on="post_id", maintain_order="left")
+    write_scores(tmp_path / "scores", columns[30:])
+    plain = study(folder, tmp_path / "b", scores=str(tmp_path / "scores"), posts=None, **asked)
+    assert_frame_equal(told.periods, plain.periods)
+    assert told.groups is not None
+    assert plain.groups is not None
+    assert_frame_equal(told.groups, plain.groups)
+    assert told.coverage.dropped.pop("no_post") == 30  # the posts lack ten of them as well
+    assert told.coverage.kept == plain.coverage.kept > 100
+    with pytest.raises(InputError, match="holds no marks"):
+        study(folder, tmp_path, marks=str(folder / "posts"))
+    with pytest.raises(SettingsError, match="must be no column of texts, people or posts"):
+        study(folder, tmp_path, group="near_duplicate_of")
+
+
 def test_groups_are_plain_loops(folder: Path, corpus: pl.DataFrame, tmp_path: Path) -> None:
     groups = study(folder, tmp_path, group="over_18").groups
     assert groups is not None

@@ -156,7 +156,10 @@ def test_options_without_use_are_refused(
 def test_folders_of_other_kinds_are_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     ran = describe(tmp_path)
-    assert (ran.exit_code, "is no folder of posts, scores, a model" in ran.output) == (1, True)
+    assert (ran.exit_code, "is no folder of posts, marks, scores, a model" in ran.output) == (
+        1,
+        True,
+    )
     assert "does not exist" in describe(tmp_path / "no").output
     (tmp_path / "study.json").write_text("{}")
     assert "open its report.html" in describe(tmp_path).output
