@@ -12,6 +12,7 @@ _EPILOG = """\b
 Examples:
   corpus-lonely experiment jobs/paper/experiment.toml --out results/
   corpus-lonely experiment jobs/paper/experiment.toml --out results/ --list
+  corpus-lonely experiment jobs/paper/experiment.toml --out results/ --only-done
 """
 
 
@@ -36,6 +37,11 @@ Examples:
 @click.option(
     "--list", "listed", is_flag=True, help="List the runs and whether each is done; do none."
 )
+@click.option(
+    "--only-done",
+    is_flag=True,
+    help="Write tables and figures of the runs that are done, and begin none.",
+)
 @device_option()
 @threads_option()
 @common
@@ -46,6 +52,7 @@ def experiment(
     systems: tuple[str, ...],
     seeds: tuple[int, ...],
     listed: bool,
+    only_done: bool,
     **machine: Any,
 ) -> None:
     """Train systems with several seeds and compare them.
@@ -68,5 +75,5 @@ def experiment(
             click.echo(f"{'done' if done else 'to do'}\t{name}\tseed {seed}")
         return
     with TerminalProgress() as progress:
-        report = run_experiment(found, out, progress=progress, **machine)
+        report = run_experiment(found, out, progress=progress, only_done=only_done, **machine)
     click.echo(f"{report.runs} runs are done. Tables and figures: {report.page}")

@@ -80,13 +80,15 @@ def tell_marks(report: "MarkReport") -> None:
     click.echo(f"Marks of {report.posts:,} posts in {report.out}{there}")
     if (alike := report.near_duplicates) is not None:
         short = report.posts - alike["compared"]
-        click.echo(
-            f"Near-duplicates: {alike['later']:,} posts repeat one of {alike['groups']:,} earlier ones, "
-            f"{max(0, alike['largest'] - 1):,} of them the same one; {short:,} posts have too few words "
-            "to tell"
-        )
+        told = "no post repeats an earlier one"
+        if alike["later"]:
+            told = (
+                f"{alike['later']:,} posts repeat one of {alike['groups']:,} earlier ones, "
+                f"{alike['largest'] - 1:,} of them the same one"
+            )
+        click.echo(f"Near-duplicates: {told}; {short:,} posts have too few words to tell")
     if (languages := report.languages) is not None:
-        told = [f"{code} {posts / report.posts:.1%}" for code, posts in languages[:_NAMED]]
+        shares = [f"{code} {posts / report.posts:.1%}" for code, posts in languages[:_NAMED]]
         if rest := report.posts - sum(posts for _, posts in languages[:_NAMED]):
-            told.append(f"others or none {rest / report.posts:.1%}")
-        click.echo(f"Languages: {', '.join(told)}")
+            shares.append(f"others or none {rest / report.posts:.1%}")
+        click.echo(f"Languages: {', '.join(shares)}")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,34 @@ def test_an_interrupted_experiment_goes_on_to_the_same_page(
     for number in (3, 4):
         name = f"tables/table-{number}.csv"
         assert (tmp_path / "broken" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_tables_of_what_is_done_so_far(
+    done: tuple[Experiment, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, whole = done
+    out = tmp_path / "results"
+    with pytest.raises(OutputError, match="holds no finished run"):
+        run_experiment(experiment, out, threads=1, only_done=True)
+    shutil.copytree(whole / "models", out / "models")
+    shutil.rmtree(out / "models" / "flat" / "seed-1")
+    shutil.rmtree(out / "models" / "flat-duration-alone")
+    report = run_experiment(experiment, out, threads=1, only_done=True)
+    assert report.runs == 14 - 3
+    assert not (out / "models" / "flat" / "seed-1").exists()
+    page = (out / "report.md").read_text("utf-8")
+    assert "**Not all runs are done.** Seeds so far: Flat: 0." in page
+    assert "Transfer" not in page
+    ours, all_of_them = (
+        {(row["group"], row["metric"]): row for row in rows_of(folder / "tables" / "table-4.csv") if row["system"] == "HDLN, learned"}
+        for folder in (out, whole)
+    )  # fmt: skip
+    assert ours == all_of_them
+    results = json.loads((out / "results.json").read_text())["systems"]
+    assert list(results["Flat"]["seeds"]) == ["0"]
+    shutil.rmtree(out / "models" / "flat")  # the one that others are compared with
+    run_experiment(experiment, out, threads=1, only_done=True)
+    assert "| Flat |" not in (out / "report.md").read_text("utf-8")
 
 
 def test_an_adapted_encoder_is_made_once_and_trained_on(

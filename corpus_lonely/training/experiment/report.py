@@ -25,7 +25,7 @@ _SHOWN = ("f1", "accuracy", "cosine", "intersection", "js")
 
 
 class Report:
-    """Tables, figures and a page of an experiment whose runs are all there."""
+    """Tables, figures and a page of an experiment, or of what is done of it."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Report:
     def _head(self) -> str:
         lonely = int(self._posts.targets.group(self._taxonomy.categories[0])[1].sum())
         seeds = ", ".join(map(str, self._experiment.seeds))
+        lacking = self._lacking()
         return "\n".join(
             [
                 f"# Results on the {self._experiment.split} split",
@@ -81,8 +82,21 @@ class Report:
                 "whatever was predicted. Mean ± standard deviation (n - 1) over "
                 f"seeds {seeds}. {_flatters(self._experiment)}The paper's rows are of its test split.",
                 "",
+                *(
+                    [f"**Not all runs are done.** Seeds so far: {'; '.join(lacking)}.", ""]
+                    if lacking
+                    else []
+                ),
             ]
         )
+
+    def _lacking(self) -> list[str]:
+        """Systems that lack seeds, with those that they have."""
+        return [
+            f"{name}: {', '.join(map(str, entry.seeds))}"
+            for name, entry in self._by_name.items()
+            if entry.histories and set(entry.seeds) != set(self._experiment.seeds)
+        ]
 
     def _table_3(self) -> Table:
         root = self._taxonomy.root.name
@@ -214,14 +228,11 @@ class Report:
                 "encoder": entry.system.encoder,
                 "settings": {**self._experiment.train, **entry.system.options},
                 "epochs": [{"best": best, "run": run} for best, run in entry.epochs],
-                "seeds": dict(zip(self._seeds(entry), entry.results, strict=True)),
+                "seeds": dict(zip(map(str, entry.seeds or ("mean",)), entry.results, strict=True)),
             }
             for name, entry in self._by_name.items()
         }
         return {"split": self._experiment.split, "posts": len(self._posts), "systems": systems}
-
-    def _seeds(self, entry: Trained) -> list[str]:
-        return [str(seed) for seed in self._experiment.seeds] if entry.histories else ["mean"]
 
     def _figure(self, name: str) -> Path:
         folder = self._out / "figures"

@@ -14,7 +14,7 @@ from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.adaptation.run import adapt_encoder
 from corpus_lonely.training.experiment.report import Report
-from corpus_lonely.training.experiment.runs import Place, Runs, all_systems
+from corpus_lonely.training.experiment.runs import Place, Runs, Trained, all_systems, alone
 from corpus_lonely.training.experiment.spec import Adaptation, Experiment, check
 from corpus_lonely.training.labels import load_labels
 
@@ -33,9 +33,12 @@ def run_experiment(
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    *,
+    only_done: bool = False,
 ) -> ExperimentReport:
     """Adapts, trains, judges and compares; interrupted and called again, it goes on where it was.
 
+    only_done: judge and compare the runs that are done, and begin none.
     device, threads: as in `TrainSettings`; where given they stand above what the experiment's file says.
     Raises LabelsError, ModelError, OutputError or SettingsError in one line.
     """
@@ -51,7 +54,9 @@ def run_experiment(
             )
     place = Place(out)
     encoders = {
-        name: _encoder(told, experiment.labels, place.encoder(name), machine, progress)
+        name: str(place.encoder(name))
+        if only_done and isinstance(told, Adaptation)
+        else _encoder(told, experiment.labels, place.encoder(name), machine, progress)
         for name, told in experiment.encoders.items()
         if name in {system.encoder for system in experiment.systems}
     }
@@ -59,20 +64,45 @@ def run_experiment(
     told = {key: experiment.train[key] for key in ("device", "threads") if key in experiment.train}
     engine = EngineSettings(**told)
     runs = Runs(experiment, place, encoders, posts, engine, progress)
-    trained = list(runs.trained())
+    trained = list(runs.trained(only_done=only_done))
+    shown = _of(experiment, trained)
+    if not shown.systems:
+        raise OutputError(
+            "holds no finished run of this experiment",
+            where=out,
+            hint="Run the same command without --only-done",
+        )
     means_L = np.asarray(mean_targets(splits["train"].targets))
-    page = Report(experiment, posts, means_L, trained, out).write()
-    return ExperimentReport(page, len(trained) * len(experiment.seeds))
+    page = Report(shown, posts, means_L, trained, out).write()
+    return ExperimentReport(page, sum(len(entry.seeds) for entry in trained))
 
 
 def planned(experiment: Experiment, out: Path) -> list[tuple[str, int, bool]]:
     """System, seed and whether it is done, of every run."""
     place = Place(out)
     return [
-        (system.name, seed, (place.model(system, seed) / "training.json").is_file())
+        (system.name, seed, place.is_done(system, seed))
         for system in all_systems(experiment, loneliness())
         for seed in experiment.seeds
     ]
+
+
+def _of(experiment: Experiment, trained: list[Trained]) -> Experiment:
+    """The experiment as far as it is done: systems that have runs, transfer that has all of its."""
+    there = {entry.system.name for entry in trained}
+    systems = tuple(system for system in experiment.systems if system.name in there)
+    whole = [
+        system.name
+        for system in systems
+        if all(alone(system, group.name).name in there for group in loneliness().groups)
+    ]
+    names = [system.name for system in systems]
+    return replace(
+        experiment,
+        systems=systems,
+        baseline=experiment.baseline if experiment.baseline in names else "".join(names[:1]),
+        transfer=tuple(name for name in experiment.transfer if name in whole),
+    )
 
 
 def narrowed(

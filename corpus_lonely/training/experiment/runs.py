@@ -29,6 +29,8 @@ class Trained:
     predicted_SNL: Array
     results: list[Results]
     """One a seed."""
+    seeds: tuple[int, ...] = ()
+    """None of an ensemble."""
     histories: list[list[dict[str, Any]]] = field(default_factory=list)
     """The Trainer's logs, one a seed; none of an ensemble."""
     epochs: list[tuple[float, float]] = field(default_factory=list)
@@ -44,6 +46,10 @@ class Place:
     def model(self, system: System, seed: int) -> Path:
         """The model folder of one run."""
         return self.out / "models" / system.slug / f"seed-{seed}"
+
+    def is_done(self, system: System, seed: int) -> bool:
+        """Whether that run has come to its end."""
+        return (self.model(system, seed) / "training.json").is_file()
 
     def predictions(self, system: System, seed: int) -> Path:
         """The numbers that the model gives the posts that are judged."""
@@ -71,12 +77,21 @@ class Runs:
         self._systems = list(all_systems(experiment, posts.targets.taxonomy))
         self._done, self._all = 0, len(self._systems) * len(experiment.seeds)
 
-    def trained(self) -> Iterator[Trained]:
-        """Every system, the transfer's among them, once all its seeds are there."""
+    def trained(self, *, only_done: bool = False) -> Iterator[Trained]:
+        """Every system, the transfer's among them, once all its seeds are there.
+
+        only_done: train nothing; systems with the seeds that are there, and those without any left out.
+        """
+        seeds = self._experiment.seeds
         for system in self._systems:
-            runs = [self._run(system, seed) for seed in self._experiment.seeds]
+            if only_done:
+                seeds = tuple(s for s in self._experiment.seeds if self._place.is_done(system, s))
+            if not seeds:
+                continue
+            runs = [self._run(system, seed) for seed in seeds]
             yield Trained(
                 system=system,
+                seeds=seeds,
                 predicted_SNL=np.stack([predicted_NL for predicted_NL, _ in runs]),
                 results=[self._judge(system, predicted_NL) for predicted_NL, _ in runs],
                 histories=[record["history"] for _, record in runs],
