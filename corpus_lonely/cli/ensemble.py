@@ -27,7 +27,8 @@ Example:
 def ensemble(models: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Join models into one that gives their mean.
 
-    Models of several seeds err in different ways, and the mean of what they say is better than each. What
+    Models of several seeds err in different ways, and the mean of what they say is better than each. Models
+    that learnt some groups alone (`train --only`) are asked for these: each group is the mean of those that learnt it. What
     comes out is a model folder for `evaluate` and `score`, which takes as long as all its models
     together.
     """

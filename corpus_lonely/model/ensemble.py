@@ -1,4 +1,4 @@
-"""Several models as one: their distributions' mean. A model folder like any other."""
+"""Several models as one: for each group the mean of those that learnt it. A model folder like any other."""
 
 # B posts, T tokens of a post, N tokens of all posts, X encoder hidden, L labels
 
@@ -19,7 +19,8 @@ ENSEMBLE_TYPE = "corpus-lonely-ensemble"
 class EnsembleConfig(PretrainedConfig):
     """What the members are, each a LonelinessConfig as a dict, and what all of them share.
 
-    taxonomy, max_tokens, cut, only: as in LonelinessConfig.
+    taxonomy, max_tokens, cut: as in LonelinessConfig.
+    only: the groups that some member learnt; empty when these are all.
     label_means: (L) the mean of the members'.
     """
 
@@ -68,8 +69,9 @@ class EnsembleModel(PreTrainedModel):
 
     @property
     def learnt(self) -> dict[str, slice]:
-        """The groups that were learnt, and where each stands among the outputs."""
-        return self._members()[0].learnt
+        """The groups that some member learnt, and where each stands among the outputs."""
+        told = {name for member in self._members() for name in member.learnt}
+        return {name: part for name, part in self.taxonomy.slices.items() if name in told}
 
     @property
     def encoders(self) -> list[PreTrainedModel]:
@@ -94,10 +96,18 @@ class EnsembleModel(PreTrainedModel):
         """The mean distributions from what `represent` gave."""
         sizes = [encoder.config.hidden_size for encoder in self.encoders]
         parts = zip(self._members(), torch.split(pooled_BX, sizes, dim=-1), strict=True)
-        every = [member.predict(part_BX).probabilities for member, part_BX in parts]
-        return LonelinessOutput(
-            probabilities=torch.stack([one for one in every if one is not None]).mean(dim=0)
-        )
+        given = [
+            (member.learnt, member.predict(part_BX).probabilities) for member, part_BX in parts
+        ]
+        every = [(learnt, one_BL) for learnt, one_BL in given if one_BL is not None]
+        columns = []
+        for name, part in self.taxonomy.slices.items():
+            # a group that nobody learnt is as meaningless in the mean as in each
+            sure = [one_BL[:, part] for learnt, one_BL in every if name in learnt]
+            columns.append(
+                torch.stack(sure or [one_BL[:, part] for _, one_BL in every]).mean(dim=0)
+            )
+        return LonelinessOutput(probabilities=torch.cat(columns, dim=-1))
 
     def _members(self) -> list[LonelinessModel]:
         return cast("list[LonelinessModel]", list(self.members))

@@ -21,8 +21,8 @@ from corpus_lonely.training.card import ensemble_card
 from corpus_lonely.training.run_folder import RunFolder
 
 _RECORD = "ensemble.json"
-_SHARED = ("taxonomy", "max_tokens", "cut", "only")
-"""What members cannot differ in: the same tokens go to all, and the same labels come out."""
+_SHARED = ("taxonomy", "max_tokens", "cut")
+"""What members cannot differ in: the same tokens go to all, and the labels mean the same."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class EnsembleReport:
 
 
 def make_ensemble(models: Sequence[Path], out: Path, overwrite: bool = False) -> EnsembleReport:
-    """A model folder whose distributions are the mean of those of `models`; scoring takes their time together.
+    """A model folder that gives each group the mean of those of `models` that learnt it; scoring takes their time together.
 
     Raises ModelError or SettingsError when they cannot be joined, OutputError when `out` holds something else.
     """
@@ -95,9 +95,17 @@ def _joined(models: Sequence[Path]) -> EnsembleModel:
     config = EnsembleConfig(
         members=[member.config.to_dict() for member in members],
         label_means=np.mean(means, axis=0).tolist() if all(means) else None,
+        only=_learnt(members),
         **{name: getattr(first, name) for name in _SHARED},
     )
     return EnsembleModel(config, members)
+
+
+def _learnt(members: Sequence[LonelinessModel]) -> list[str]:
+    """The groups that some member learnt; none named when these are all."""
+    told = {name for member in members for name in member.learnt}
+    groups = list(members[0].taxonomy.slices)
+    return [] if told >= {*groups} else [name for name in groups if name in told]
 
 
 def _record(

@@ -68,6 +68,28 @@ def test_it_gives_the_mean_of_its_members(
     assert "is there already" in again.output
 
 
+def test_each_group_is_the_mean_of_those_that_learnt_it(
+    models: list[Path], tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    for group in ("lonely", "duration"):
+        train_model(
+            TrainSettings(
+                str(tiny_labels), str(tiny_encoder), tmp_path / group, epochs=1, max_tokens=64,
+                learning_rate=1e-3, only=(group,),
+            )
+        )  # fmt: skip
+    make_ensemble([models[0], tmp_path / "lonely"], tmp_path / "both")
+    folders = [models[0], tmp_path / "lonely", tmp_path / "both"]
+    whole, alone, both = (Engine.load(one, EXACT).score(TEXTS).probabilities_NL for one in folders)
+    np.testing.assert_allclose(both[:, :2], (whole + alone)[:, :2] / 2, atol=1e-6)
+    np.testing.assert_allclose(both[:, 2:], whole[:, 2:], atol=1e-6)
+    assert np.abs(whole - alone)[:, :2].max() > 0.01
+    assert len(evaluate_model(tmp_path / "both", tiny_labels, "dev", EXACT).results) == 5
+    make_ensemble([tmp_path / "lonely", tmp_path / "duration"], tmp_path / "two")
+    two = evaluate_model(tmp_path / "two", tiny_labels, "dev", EXACT)
+    assert set(two.results) == {"lonely", "duration"}
+
+
 def test_what_cannot_be_joined_is_refused(models: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(SettingsError, match="--model must be given twice or more, got 1"):

@@ -54,7 +54,7 @@ def content(labels: Path, encoder: Path) -> dict[str, Any]:
             "precision": "fp32",
         },
         "transfer": ["Flat"],
-        "ensembles": ["HDLN, learned"],
+        "ensembles": ["HDLN, learned", ["HDLN, learned", "Flat, lonely alone"]],
         "systems": [
             {"name": "Flat", "head": "mlp", "paper": "mlp"},
             {"name": "HDLN, learned", "weighting": "learned", "paper": "hdln-adapted-learned"},
@@ -125,6 +125,13 @@ def test_an_ensembles_row_is_that_of_the_joined_models(
     assert found.keys() == judged.keys()
     for group, values in judged.items():
         assert found[group] == pytest.approx(values, abs=1e-4)
+    several = systems["HDLN, learned + Flat, lonely alone, 4 models' mean"]["seeds"]["mean"]
+    folders += [out / "models" / "flat-lonely-alone" / f"seed-{seed}" for seed in (0, 1)]
+    make_ensemble(folders, tmp_path / "four")
+    judged = evaluate_model(tmp_path / "four", tiny_labels).results
+    assert several.keys() == judged.keys()
+    for group, values in judged.items():
+        assert several[group] == pytest.approx(values, abs=1e-4)
     rows = rows_of(out / "tables" / "differences.csv")
     assert "HDLN, learned, 2 seeds' mean" in {row["system"] for row in rows}
 
@@ -189,7 +196,7 @@ def test_an_interrupted_experiment_goes_on_to_the_same_page(
             raise KeyboardInterrupt
         return train(settings, progress)
 
-    small = replace(experiment, transfer=())
+    small = replace(experiment, transfer=(), ensembles=experiment.ensembles[:1])
     monkeypatch.setattr(runs_module, "train_model", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(small, tmp_path / "broken", threads=1)
@@ -198,7 +205,8 @@ def test_an_interrupted_experiment_goes_on_to_the_same_page(
     run_experiment(small, tmp_path / "broken", threads=1)
     for number in (3, 4):
         name = f"tables/table-{number}.csv"
-        assert (tmp_path / "broken" / name).read_bytes() == (out / name).read_bytes()
+        without = [row for row in rows_of(out / name) if " + " not in row["system"]]
+        assert rows_of(tmp_path / "broken" / name) == without
 
 
 def test_tables_of_what_is_done_so_far(
@@ -237,7 +245,7 @@ def test_an_adapted_encoder_is_made_once_and_trained_on(
         "adapt": str(tiny_encoder), "input": str(tiny_labels),
         "epochs": 1, "max-tokens": 64, "precision": "fp32",
     }  # fmt: skip
-    told["transfer"] = []
+    told |= {"transfer": [], "ensembles": []}
     told["systems"].append({"name": "Adapted", "encoder": "adapted", "head": "mlp"})
     some = narrowed(make_experiment(told), ("Adapted",), (0,))
     run_experiment(some, tmp_path / "out", threads=1)

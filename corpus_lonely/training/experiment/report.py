@@ -1,7 +1,7 @@
 """What an experiment writes: the paper's tables, differences, transfer, figures, and a page of them all."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,22 @@ class Report:
         self._taxonomy = posts.targets.taxonomy
 
     def _with_ensembles(self) -> Iterator[Trained]:
-        """The systems, and behind each the mean of its seeds where that is asked for."""
+        """The systems, behind each the mean of its seeds where that is asked for, and last the means of several."""
+        ensembles = self._experiment.ensembles
         for system in self._experiment.systems:
-            trained = self._by_name[system.name]
-            yield trained
-            if system.name in self._experiment.ensembles and len(trained.predicted_SNL) > 1:
-                mean = averaged(trained, self._posts)
-                self._by_name[mean.system.name] = mean
-                yield mean
+            yield self._by_name[system.name]
+            if (system.name,) in ensembles:
+                yield from self._mean((system.name,))
+        for names in ensembles:
+            if len(names) > 1:
+                yield from self._mean(names)
+
+    def _mean(self, names: Sequence[str]) -> Iterator[Trained]:
+        members = [self._by_name[name] for name in names]
+        if sum(len(member.predicted_SNL) for member in members) > 1:
+            mean = averaged(members, self._posts)
+            self._by_name[mean.system.name] = mean
+            yield mean
 
     def write(self) -> Path:
         """Writes everything; returns the page."""

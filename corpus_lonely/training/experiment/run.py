@@ -102,6 +102,7 @@ def _of(experiment: Experiment, trained: list[Trained]) -> Experiment:
         systems=systems,
         baseline=experiment.baseline if experiment.baseline in names else "".join(names[:1]),
         transfer=tuple(name for name in experiment.transfer if name in whole),
+        ensembles=tuple(some for some in experiment.ensembles if there >= {*some}),
     )
 
 
@@ -115,13 +116,15 @@ def narrowed(
             raise SettingsError(f"--system must be one of {', '.join(names)}, got {name!r}")
     kept = tuple(s for s in experiment.systems if not systems or s.name in systems)
     left = [system.name for system in kept]
+    transfer = tuple(name for name in experiment.transfer if name in left)
+    there = {system.name for system in all_systems(replace(experiment, systems=kept), loneliness())}
     some = replace(
         experiment,
         systems=kept,
         seeds=seeds or experiment.seeds,
         baseline=experiment.baseline if experiment.baseline in left else left[0],
-        transfer=tuple(name for name in experiment.transfer if name in left),
-        ensembles=tuple(name for name in experiment.ensembles if name in left),
+        transfer=transfer,
+        ensembles=tuple(some for some in experiment.ensembles if there >= {*some}),
     )
     check(some)
     return some

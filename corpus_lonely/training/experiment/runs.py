@@ -130,12 +130,22 @@ def judge(posts: LabelledPosts, predicted_NL: Array, only: Sequence[str] = ()) -
     return {group: found for group, found in judged.items() if not only or group in only}
 
 
-def averaged(trained: Trained, posts: LabelledPosts) -> Trained:
-    """The system's seeds as one: the mean of their distributions, as `ensemble` gives it."""
-    mean_NL = trained.predicted_SNL.mean(axis=0)
-    seeds = len(trained.predicted_SNL)
-    system = replace(trained.system, name=f"{trained.system.name}, {seeds} seeds' mean", paper=None)
-    return Trained(system, mean_NL[None], [judge(posts, mean_NL, list(trained.results[0]))])
+def averaged(members: Sequence[Trained], posts: LabelledPosts) -> Trained:
+    """Systems and their seeds as one: each group's mean over those that learnt it, as `ensemble` gives it."""
+    taxonomy = posts.targets.taxonomy
+    mean_NL = members[0].predicted_SNL.mean(axis=0)
+    learnt = [g for g in taxonomy.slices if any(g in member.results[0] for member in members)]
+    for group in learnt:
+        part = taxonomy.slices[group]
+        every = [m.predicted_SNL[:, :, part] for m in members if group in m.results[0]]
+        mean_NL[:, part] = np.concatenate(every).mean(axis=0)
+    models = sum(len(member.predicted_SNL) for member in members)
+    name = " + ".join(member.system.name for member in members)
+    told = (
+        f"{name}, {models} seeds' mean" if len(members) == 1 else f"{name}, {models} models' mean"
+    )
+    system = replace(members[0].system, name=told, paper=None)
+    return Trained(system, mean_NL[None], [judge(posts, mean_NL, learnt)])
 
 
 def all_systems(experiment: Experiment, taxonomy: Taxonomy) -> Iterator[System]:

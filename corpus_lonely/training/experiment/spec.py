@@ -5,10 +5,12 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from corpus_lonely.errors import SettingsError
+from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.adaptation.settings import AdaptSettings
 from corpus_lonely.training.settings import TrainSettings
 
@@ -79,8 +81,9 @@ class Experiment:
     """Options of every run."""
     transfer: tuple[str, ...] = ()
     """Systems to train once more on each group alone: what a group gains from the others' company."""
-    ensembles: tuple[str, ...] = ()
-    """Systems to judge once more by the mean of what their seeds give: a row of its own, for no training."""
+    ensembles: tuple[tuple[str, ...], ...] = ()
+    """Systems, the transfer's included, to judge once more by the mean of what their seeds give, each group's of
+    those that learnt it: a row of its own, for no training."""
     replicates: int = 10_000
     """Of the bootstrap."""
 
@@ -141,7 +144,7 @@ def make_experiment(content: dict[str, Any]) -> Experiment:
         "baseline": content.get("baseline", systems[0].name),
         "train": _options("[train]", content.get("train", {}), _EVERY_RUN),
         "transfer": _listed(content.get("transfer", ())),
-        "ensembles": _listed(content.get("ensembles", ())),
+        "ensembles": tuple(map(_listed, _listed(content.get("ensembles", ())))),
     }
     experiment = Experiment(encoders=encoders, systems=systems, **plain)
     check(experiment)
@@ -208,18 +211,29 @@ def check(experiment: Experiment) -> None:
     named = {
         "baseline": (experiment.baseline,),
         "transfer": experiment.transfer,
-        "ensembles": experiment.ensembles,
     }
     for key, wanted in named.items():
         for name in wanted:
             if name not in names:
                 raise SettingsError(f"{key} must name systems ({', '.join(names)}), got {name!r}")
+    _check_ensembles(experiment, names)
     _check_numbers(experiment)
     if experiment.split not in ("train", "dev", "test"):
         raise SettingsError(f"split must be train, dev or test, got {experiment.split!r}")
     for system in experiment.systems:  # what `train` would refuse is refused before hours are spent
         for seed in experiment.seeds:
             experiment.settings(system, seed, Path(system.slug), "any")
+
+
+def _check_ensembles(experiment: Experiment, names: list[str]) -> None:
+    groups = [group.name for group in loneliness().groups]
+    known = [
+        *names,
+        *(f"{name}, {group} alone" for name in experiment.transfer for group in groups),
+    ]
+    for name in chain.from_iterable(experiment.ensembles):
+        if name not in known:
+            raise SettingsError(f"ensembles must name systems ({', '.join(known)}), got {name!r}")
 
 
 def _check_numbers(experiment: Experiment) -> None:
