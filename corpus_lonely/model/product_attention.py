@@ -59,8 +59,10 @@ def product_attention(
     with torch.autocast("cpu", enabled=False):
         weights_BHTT = (query_BHTD * scale) @ key_BHTD.transpose(2, 3)
         if attention_mask is not None:
+            # not minus infinity: padding may see no key at all, and NaN there would reach the other tokens
+            least = torch.finfo(weights_BHTT.dtype).min
             unseen_B1TT = torch.zeros_like(attention_mask, dtype=weights_BHTT.dtype)
-            weights_BHTT += unseen_B1TT.masked_fill_(~attention_mask, -torch.inf)
+            weights_BHTT += unseen_B1TT.masked_fill_(~attention_mask, least)
         weights_BHTT = nn.functional.dropout(weights_BHTT.softmax(-1), dropout)
         out_BHTD = weights_BHTT @ value_BHTD
     return out_BHTD.transpose(1, 2).contiguous(), None

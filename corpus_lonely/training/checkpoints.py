@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from torch import distributed
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from corpus_lonely.files import sync
@@ -36,6 +43,16 @@ class WholeCheckpoints(TrainerCallback):
         (checkpoint / _WHOLE).touch()
         sync(checkpoint)
         rotate_checkpoints(str(folder), 1, state.best_model_checkpoint)
+
+
+def epochs_of_stopped(checkpoint: Path, patience: int) -> float | None:
+    """The epochs of a run that had stopped early when it wrote this checkpoint; None of one that had not."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    told = state.stateful_callbacks.get(EarlyStoppingCallback.__name__)
+    if not isinstance(told, dict):
+        return None
+    waited = told["attributes"]["early_stopping_patience_counter"]
+    return state.epoch if waited >= patience else None
 
 
 def clear_torn(checkpoints: Path) -> None:

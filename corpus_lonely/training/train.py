@@ -1,5 +1,6 @@
 """Trains an encoder with a head on labelled posts, with the Hugging Face Trainer."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from transformers import Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
 from corpus_lonely import __version__, metrics
-from corpus_lonely.errors import LabelsError, SettingsError
+from corpus_lonely.errors import LabelsError, ModelError, SettingsError
 from corpus_lonely.files import output_error, write_json
 from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
@@ -24,6 +25,7 @@ from corpus_lonely.training.calibration import (
     without_small,
 )
 from corpus_lonely.training.card import model_card, public_settings
+from corpus_lonely.training.checkpoints import epochs_of_stopped
 from corpus_lonely.training.curve import draw_curve, draw_weights
 from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
 from corpus_lonely.training.processes import world_size
@@ -82,6 +84,9 @@ def train_model(
         resume = get_last_checkpoint(str(checkpoints))
         if resume:
             progress.note(f"Going on from {Path(resume).name}.")
+        if resume and (epochs := epochs_of_stopped(Path(resume), settings.patience)):
+            # transformers forgets, when a run goes on, that it had stopped early, and would train on
+            trainer.args.num_train_epochs = epochs
         try:
             trainer.train(resume_from_checkpoint=resume)
         except OSError as error:
@@ -157,6 +162,12 @@ def _finished(folder: RunFolder, settings: TrainSettings, fingerprint: str) -> T
 
 def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:
     evaluations = [entry for entry in trainer.state.log_history if "eval_selection" in entry]
+    if not all(math.isfinite(entry["eval_selection"]) for entry in evaluations):
+        raise ModelError(
+            "the training diverged: its score on dev is no number",
+            where=settings.out,
+            hint="Lower --learning-rate, or give --precision fp32",
+        )
     best = max(evaluations, key=lambda entry: entry["eval_selection"])
     dev: dict[str, dict[str, float]] = {}
     for key, value in best.items():

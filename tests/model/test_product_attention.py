@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import ModernBertConfig, ModernBertModel, PreTrainedModel
 from transformers.integrations import sdpa_attention
 
 from corpus_lonely.model.encoder import load_pretrained
-from corpus_lonely.model.product_attention import PRODUCTS
+from corpus_lonely.model.product_attention import PRODUCTS, attend_by_products
 
 LENGTHS = (1, 5, 20, 31)
 
@@ -61,6 +61,26 @@ def test_hidden_states_and_gradients_agree(tiny_encoder: Path, asked: list[int])
         # a key's bias moves no softmax: its gradient is rounding alone
         near = 0.03 * float(fused[name].norm()) + (0.1 if name.endswith("key.bias") else 1e-4)
         assert float((gradient - fused[name]).norm()) <= near, name
+
+
+def test_padding_that_sees_no_key_spoils_nothing(tmp_path: Path) -> None:
+    """Local attention: padding further than its window from the last token has no key."""
+    config = ModernBertConfig(
+        vocab_size=60, hidden_size=32, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
+        local_attention=16, pad_token_id=0, cls_token_id=1, sep_token_id=2,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    encoder = ModernBertModel(config)
+    attend_by_products(encoder)
+    assert encoder.config._attn_implementation == PRODUCTS
+    ours_NX, ours = learn(encoder.train(mode=False))
+    encoder.set_attn_implementation("sdpa")
+    fused_NX, fused = learn(encoder)
+    assert ours_NX.isfinite().all()
+    torch.testing.assert_close(ours_NX, fused_NX, rtol=0.05, atol=0.05)
+    for name, gradient in ours.items():
+        assert float((gradient - fused[name]).norm()) <= 0.05 * float(fused[name].norm()) + 1e-3
 
 
 def test_float32_and_measuring_keep_the_fused_kernel(tiny_encoder: Path, asked: list[int]) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from transformers import Trainer, TrainerState
 
+from corpus_lonely.errors import ModelError
 from corpus_lonely.files import about_folder
 from corpus_lonely.training import checkpoints
 from corpus_lonely.training.adaptation.run import adapt_encoder
+from corpus_lonely.training.run_folder import RunFolder
 from corpus_lonely.training.train import train_model
 from tests.training.adaptation import made
 from tests.training.test_train import same_weights, settings
@@ -17,6 +19,10 @@ from tests.training.test_train import same_weights, settings
 
 class Death(BaseException):
     """What a kill is to the code it strikes: nothing after it is done."""
+
+
+def die(*_: object) -> None:
+    raise Death
 
 
 def dies_at_its_second_call(
@@ -81,3 +87,44 @@ def test_adaptation(tiny_encoder: Path, tmp_path: Path) -> None:
     adapt_encoder(broken, notes)
     assert any(line.startswith("Going on from checkpoint-") for line in notes.lines)
     assert same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_run_that_stopped_early_trains_no_further(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courses = {name: [0.5, 0.4, 0.9, 0.3] for name in ("whole", "broken")}
+    name = "whole"
+    monkeypatch.setattr("corpus_lonely.metrics.selection_score", lambda *_: courses[name].pop(0))
+    whole = train_model(settings(tiny_labels, tiny_encoder, tmp_path / name, epochs=4, patience=1))
+    name = "broken"
+    run = settings(tiny_labels, tiny_encoder, tmp_path / name, epochs=4, patience=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "publish", die)
+        with pytest.raises(Death):
+            train_model(run)
+    broken = train_model(run)
+    assert (broken.epochs, broken.best_epoch, broken.score) == (2, 1, 0.5)
+    assert (whole.epochs, whole.best_epoch, whole.score) == (2, 1, 0.5)
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_run_that_was_killed_before_its_model_was_in_place(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    train_model(settings(tiny_labels, tiny_encoder, tmp_path / "whole"))
+    run = settings(tiny_labels, tiny_encoder, tmp_path / "broken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "publish", die)
+        with pytest.raises(Death):
+            train_model(run)
+    train_model(run)
+    assert same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_training_that_diverges_makes_no_model(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpus_lonely.metrics.selection_score", lambda *_: float("nan"))
+    with pytest.raises(ModelError, match="m: the training diverged: its score on dev is no number"):
+        train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1))
+    assert not (tmp_path / "m").exists()
