@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.storage import answering, patient
+from corpus_lonely.storage import Place, RemotePath, answering, patient
 from corpus_lonely.store_errors import StoreTrouble
 
 _SUFFIXES = (".parquet", ".pq")
@@ -130,3 +131,13 @@ def _footer_bytes(file: Any) -> tuple[int, bytes]:
         raise pa.ArrowInvalid("its footer is damaged")
     file.seek(size - length)
     return size, file.read(length)
+
+
+def is_inside(place: Place, source: str) -> bool:
+    """Whether `place` lies in the folder `source`, so that a later run would take it for input."""
+    if isinstance(place, RemotePath):
+        return f"{place}/".startswith(f"{source.rstrip('/')}/") and "://" in source
+    if "://" in source:
+        return False
+    folder = Path(source).resolve()
+    return folder.is_dir() and place.resolve().is_relative_to(folder)

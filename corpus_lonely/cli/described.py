@@ -94,6 +94,7 @@ def describe_marks(folder: Path, as_json: bool) -> None:
     from corpus_lonely.marking.marks import MarkReport
 
     report = MarkReport.read(folder)
+    report.check()
     if as_json:
         click.echo(json.dumps(report.facts, indent=2, ensure_ascii=False))
         return
@@ -101,7 +102,9 @@ def describe_marks(folder: Path, as_json: bool) -> None:
     versions = report.facts["versions"].items()
     click.echo(f"Made with {', '.join(f'{name} {version}' for name, version in versions)}")
     if purged := report.facts.get("purged"):
-        click.echo(f"{purged:,} rows were purged")
+        click.echo(
+            f"{purged:,} rows were purged since; near-duplicates and languages are told as they were found"
+        )
 
 
 def describe_model(folder: Path, kind: str, as_json: bool) -> None:

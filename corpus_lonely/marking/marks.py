@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus_lonely.errors import InputError
-from corpus_lonely.files import atomic_path
+from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.files import about_folder, atomic_path
 from corpus_lonely.tables import footer, with_footer
 
 MARKS = "marks.parquet"
@@ -35,6 +35,13 @@ class MarkReport:
             raise InputError("holds no marks of `corpus-lonely mark`", where=folder / MARKS)
         return cls(folder, facts)
 
+    def check(self) -> None:
+        """Reads every byte; InputError when some are not what was written."""
+        try:
+            pq.read_table(self.out / MARKS, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"is damaged ({first_line(error)})", where=self.out / MARKS) from error
+
     @property
     def posts(self) -> int:
         """Rows of the table."""
@@ -56,15 +63,17 @@ class MarkReport:
 
 
 def write_marks(table: pa.Table, facts: Mapping[str, Any], folder: Path) -> MarkReport:
-    """Writes the table, whole or not at all, with facts and counts in its footer."""
-    told = {**facts, "table": "marks", "counts": _counts(table)}
+    """Writes the table, whole or not at all, with facts in its footer, and counts where `facts` has none."""
+    told = {"counts": _counts(table), **facts, "table": "marks"}
     schema = with_footer(table.schema.remove_metadata(), told)
-    with atomic_path(folder / MARKS) as temporary:
+    # beside the folder: what a kill leaves there is nobody's data
+    with atomic_path(folder / MARKS, about_folder(folder)) as temporary:
         pq.write_table(
             table.replace_schema_metadata(schema.metadata),
             temporary,
             compression="zstd",
             row_group_size=_ROW_GROUP,
+            write_page_checksum=True,
         )
     return MarkReport(folder, told)
 

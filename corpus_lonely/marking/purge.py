@@ -1,6 +1,7 @@
 """Marks of posts that were deleted, taken out of their table."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.files import about_folder
 from corpus_lonely.marking.marks import MARKS, MarkReport, write_marks
 
 
@@ -31,7 +33,7 @@ def purge_marks(folder: Path, ids: Collection[str]) -> MarksPurge:
     path = folder / MARKS
     facts = dict(MarkReport.read(folder).facts)
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"cannot be read ({first_line(error)})", where=path) from error
     gone = pa.array(sorted(ids), pa.string())
@@ -45,5 +47,9 @@ def purge_marks(folder: Path, ids: Collection[str]) -> MarksPurge:
         rest = rest.set_column(at, rest.schema.field(at), named)
     if removed or unnamed:
         facts["purged"] = facts.get("purged", 0) + removed
+        # what was found stays told as it was: groups that lost posts cannot be counted anew
+        facts["counts"] = {**facts["counts"], "posts": rest.num_rows}
         write_marks(rest, facts, folder)
+        with suppress(OSError):
+            about_folder(folder).rmdir()
     return MarksPurge(removed, unnamed)

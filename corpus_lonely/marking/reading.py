@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.sources import find_files, open_binary, read_footer
@@ -14,6 +17,8 @@ from corpus_lonely.sources import find_files, open_binary, read_footer
 _NEEDED = ("post_id", "text")
 _TOLD = ("created_at", "author")
 """Where posts have them: who was first, and whether it was the same author."""
+UNKNOWN = np.iinfo(np.int64).max
+"""The moment of a post that tells none: later than all others."""
 _ROWS = 4096
 _READ_BYTES = 1 << 20
 """Of a column at a time."""
@@ -31,6 +36,11 @@ class Source:
     columns: Sequence[str]
     """Those used that all files have."""
 
+    @property
+    def lacks(self) -> list[str]:
+        """Columns that would tell more, and that some file has not."""
+        return [name for name in _TOLD if name not in self.columns]
+
     @classmethod
     def open(cls, where: str) -> "Source":
         """Raises InputError when there are no posts, or a file lacks post_id or text."""
@@ -41,6 +51,8 @@ class Source:
             for name in _NEEDED:
                 _check_column(schema, name, file.url)
             columns = [name for name in columns if name in schema.names]
+            for name in columns:
+                _check_type(schema.field(name), file.url)
             urls.append(file.url)
             digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
             rows += file.rows
@@ -63,7 +75,42 @@ def strings(batch: pa.RecordBatch, name: str) -> pa.StringArray:
     """A column as plain strings, however the file has it; nulls where there is no such column."""
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows, pa.string())
-    return pc.cast(batch.column(name), pa.string())
+    column = pc.cast(batch.column(name), pa.string())
+    column.validate(full=True)  # ArrowInvalid where bytes are no UTF-8, without showing them
+    return column
+
+
+def moments(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """When posts were made, in microseconds or any unit that orders them; UNKNOWN where that is not told."""
+    if "created_at" not in batch.schema.names:
+        return np.full(batch.num_rows, UNKNOWN)
+    told = pl.Series(batch.column("created_at"))
+    if told.dtype == pl.String:
+        told = told.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if told.dtype.is_temporal():
+        told = told.cast(pl.Datetime("us")).dt.epoch("us")
+    elif told.dtype.is_float():
+        told = told.fill_nan(None) * 1_000_000
+    return told.cast(pl.Int64, strict=False).fill_null(UNKNOWN).to_numpy()
+
+
+def _check_type(field: pa.Field, where: str) -> None:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if isinstance(kind, pa.DataType) and pa.types.is_null(kind):
+        return
+    texts = (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+    numbers = pa.types.is_integer(kind)
+    allowed = texts
+    if field.name in ("post_id", "author"):
+        allowed = texts or numbers
+    if field.name == "created_at":
+        allowed = texts or numbers or pa.types.is_floating(kind) or pa.types.is_temporal(kind)
+    if not allowed:
+        raise InputError(
+            f"column {field.name!r} is of type {field.type}, not what it should be", where=where
+        )
 
 
 def _check_column(schema: pa.Schema, name: str, where: str) -> None:

@@ -2,9 +2,7 @@
 
 # N posts, C of them compared
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus_lonely import __version__
@@ -21,14 +20,16 @@ from corpus_lonely.files import about_folder, output_error
 from corpus_lonely.marking.groups import first_alike
 from corpus_lonely.marking.language import Languages
 from corpus_lonely.marking.marks import MARKS, MarkReport, write_marks
-from corpus_lonely.marking.reading import Source, strings
+from corpus_lonely.marking.reading import Source, moments, strings
 from corpus_lonely.marking.settings import MarkSettings
 from corpus_lonely.marking.signatures import Signatures
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import table_schema
 
-_LAST = np.iinfo(np.int64).max
-"""The time of a post whose time is not known."""
+_NOBODY = ("[deleted]", "[removed]")
+"""Authors' names that are none."""
+_METHOD = 1
+"""Raised when the same posts and settings make other marks than before."""
 
 
 def mark_posts(settings: MarkSettings, progress: Progress | None = None) -> MarkReport:
@@ -37,24 +38,40 @@ def mark_posts(settings: MarkSettings, progress: Progress | None = None) -> Mark
     Columns: see schemas/marks.json. Either the table is whole or there is none. Called again with the
     same posts and settings, nothing is done. Raises InputError, OutputError or SettingsError.
     """
+    progress = progress or Silent()
     source = Source.open(settings.source)
     facts = _facts(settings, source)
     if done := _finished(settings, facts):
         return done
-    with _scratch(settings.out) as scratch:
-        table = _Marking(settings, source, scratch, progress or Silent()).table()
-        return write_marks(table, facts, settings.out)
+    if settings.near_duplicates and "created_at" in source.lacks:
+        progress.note(
+            "Note: not all posts have created_at: which is earlier is told by their order."
+        )
+    try:
+        about = about_folder(settings.out)
+        about.mkdir(parents=True, exist_ok=True)
+        for left in about.glob(".*.tmp"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+        with closing(_Marking(settings, source, about, progress)) as marking:
+            table = marking.table()
+        report = write_marks(table, facts, settings.out)
+    except OSError as error:
+        raise output_error(error, settings.out) from error
+    finally:
+        with suppress(OSError):
+            about.rmdir()
+    return report
 
 
 class _Marking:
     """Columns in the making."""
 
     def __init__(
-        self, settings: MarkSettings, source: Source, scratch: Path, progress: Progress
+        self, settings: MarkSettings, source: Source, about: Path, progress: Progress
     ) -> None:
         self._settings, self._source, self._progress = settings, source, progress
         self._signatures = (
-            Signatures(scratch, settings.shingle_words, settings.min_words)
+            Signatures(about, settings.shingle_words, settings.min_words)
             if settings.near_duplicates
             else None
         )
@@ -70,10 +87,18 @@ class _Marking:
         """One row a post, in the order of the posts."""
         self._progress.start("Reading posts", self._source.rows, "posts")
         for batch in self._source.batches():
-            self._take(batch)
+            try:
+                self._take(batch)
+            except pa.ArrowInvalid as error:
+                raise InputError("holds text that is no UTF-8", where=self._source.where) from error
             self._progress.advance(batch.num_rows)
         self._progress.finish()
-        columns: dict[str, Any] = {"post_id": pa.chunked_array(self._ids, pa.string())}
+        ids = pa.chunked_array(self._ids, pa.string())
+        if pc.count_distinct(ids).as_py() < len(ids):
+            raise InputError(
+                "holds a post_id twice", where=self._source.where, hint="Give each post once"
+            )
+        columns: dict[str, Any] = {"post_id": ids}
         if self._signatures is not None:
             columns |= self._duplicates(self._signatures, columns["post_id"])
         if self._languages is not None:
@@ -81,6 +106,11 @@ class _Marking:
             columns["language_probability"] = pa.chunked_array(self._probabilities, pa.float32())
         schema = table_schema("marks")
         return pa.table(columns, schema=pa.schema([schema.field(name) for name in columns]))
+
+    def close(self) -> None:
+        """Lets go of what is on the disk."""
+        if self._signatures is not None:
+            self._signatures.close()
 
     def _take(self, batch: pa.RecordBatch) -> None:
         ids, texts = strings(batch, "post_id"), strings(batch, "text")
@@ -91,7 +121,7 @@ class _Marking:
         if self._signatures is not None:
             compared = self._signatures.add(plain)
             self._compared.append(compared)
-            self._created.append(_created(batch)[compared])
+            self._created.append(moments(batch)[compared])
             self._authors.append(_hashes(strings(batch, "author"))[compared])
         if self._languages is not None:
             codes, probabilities = self._languages(plain)
@@ -99,7 +129,7 @@ class _Marking:
             self._probabilities.append(pa.array(probabilities, pa.float32()))
 
     def _duplicates(self, signatures: Signatures, ids: pa.ChunkedArray) -> dict[str, pa.Array]:
-        signatures.close()
+        signatures.finish()
         place_C = np.flatnonzero(np.concatenate(self._compared))
         author_C = np.concatenate(self._authors)
         rank_C = np.empty(len(place_C), np.int64)
@@ -135,21 +165,11 @@ def _spread(total: int, places: NDArray[np.int64], values: pa.Array) -> pa.Array
     return values.take(pa.array(at, mask=at < 0))
 
 
-def _created(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    if "created_at" not in batch.schema.names:
-        return np.full(batch.num_rows, _LAST)
-    told = pl.Series(batch.column("created_at"))
-    if told.dtype == pl.Datetime:
-        told = told.dt.epoch("us")
-    return told.cast(pl.Int64, strict=False).fill_null(_LAST).to_numpy()
-
-
 def _hashes(names: pa.StringArray) -> NDArray[np.uint64]:
     """0 where there is no name."""
     told = pl.Series(names).str.to_lowercase()
-    return (
-        told.hash(seed=0).zip_with(told.is_not_null(), pl.Series([0], dtype=pl.UInt64)).to_numpy()
-    )
+    known = told.is_not_null() & ~told.is_in(_NOBODY).fill_null(value=False)
+    return told.hash(seed=0).zip_with(known, pl.Series([0], dtype=pl.UInt64)).to_numpy()
 
 
 def _facts(settings: MarkSettings, source: Source) -> dict[str, Any]:
@@ -159,6 +179,8 @@ def _facts(settings: MarkSettings, source: Source) -> dict[str, Any]:
     ]
     return {
         "settings": settings.recorded(),
+        "method": _METHOD,
+        "columns": list(source.columns),
         "input": {"rows": source.rows, "fingerprint": source.fingerprint},
         "versions": {"corpus_lonely": __version__, **_versions(packages)},
     }
@@ -174,37 +196,21 @@ def _versions(packages: list[str]) -> dict[str, str]:
 def _finished(settings: MarkSettings, facts: dict[str, Any]) -> MarkReport | None:
     """What the same run told before; OutputError when `out` holds anything else."""
     out = settings.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    there = [path.name for path in out.iterdir() if path.name[0] != "."] if out.is_dir() else None
+    if there == [] or not out.exists():
         return None
-    if not (out / MARKS).is_file() or any(path.name != MARKS for path in out.iterdir()):
+    if there != [MARKS]:
         raise OutputError(
             "exists, and was not made by `corpus-lonely mark`", where=out, hint="Give another --out"
         )
     if settings.overwrite:
         return None
     report = MarkReport.read(out)
-    if any(report.facts[name] != told for name, told in facts.items()):
+    # versions are told, and decide nothing: a new release makes the same marks, or raises _METHOD
+    if any(report.facts.get(name) != facts[name] for name in ("settings", "input", "method")):
         raise OutputError(
             "holds marks of other posts or settings",
             where=out,
             hint="Give another --out, or --overwrite to replace them",
         )
     return replace(report, already_there=True)
-
-
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder that only the owner can read, beside `out`; a killed run's is cleared."""
-    about = about_folder(out)
-    folder = about / "scratch"
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        folder.chmod(0o700)
-        yield folder
-    except OSError as error:
-        raise output_error(error, folder) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if about.is_dir() and not any(about.iterdir()):
-            about.rmdir()

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus_lonely.errors import SettingsError
+from corpus_lonely.sources import is_inside
 
 PERMUTATIONS = 128
 """Of a signature: the similarity of two texts is known to about 0.04."""
 BANDS = 16
-"""Of 8 numbers each: texts that share one are compared, which nearly all above 0.8 do."""
+"""Of 8 numbers each. Texts that share one are compared: of those at 0.8 19 in 20 do, at 0.9 nearly all."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class MarkSettings:
     def __post_init__(self) -> None:
         if not (self.near_duplicates or self.language):
             raise SettingsError("nothing to mark: give --near-duplicates, --language or both")
+        if ":/" in str(self.out):
+            raise SettingsError(f"--out must be a folder of this machine, got {self.out}")
+        if is_inside(self.out, self.source):
+            raise SettingsError(f"--out must not lie inside --input, got {self.out}")
         if not 0.7 <= self.similarity <= 1:
             # below, two such texts often share no band, and would be missed in silence
             raise SettingsError(f"--similarity must be from 0.7 to 1, got {self.similarity}")

@@ -4,14 +4,12 @@ import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import fsspec
 import pyarrow as pa
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.sources import InputFile, find_files, read_footer
-from corpus_lonely.storage import Place, RemotePath
 from corpus_lonely.tables import PASSED_THROUGH, author_key_of, schema_facts
 
 _READERS = 16
@@ -170,13 +168,3 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_string_view(kind)
         or pa.types.is_null(kind)
     )
-
-
-def is_inside(place: Place, source: str) -> bool:
-    """Whether `place` lies in the folder `source`, so that a later run would take it for input."""
-    if isinstance(place, RemotePath):
-        return f"{place}/".startswith(f"{source.rstrip('/')}/") and "://" in source
-    if "://" in source:
-        return False
-    folder = Path(source).resolve()
-    return folder.is_dir() and place.resolve().is_relative_to(folder)

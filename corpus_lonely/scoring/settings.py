@@ -5,9 +5,9 @@ from pathlib import Path
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import SettingsError
-from corpus_lonely.scoring.inputs import is_inside
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Member
+from corpus_lonely.sources import is_inside
 from corpus_lonely.storage import Place
 
 

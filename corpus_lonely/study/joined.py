@@ -96,7 +96,7 @@ def look_up(
             raise InputError(
                 f"holds a post_id twice with different values of {name!r}",
                 where=posts,
-                hint="Give posts in which each is there once",
+                hint="Give a table in which each is there once",
             )
     return Lookup(every, codes, {name: coder.values() for name, coder in coders.items()})
 

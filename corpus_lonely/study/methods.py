@@ -3,12 +3,21 @@
 from corpus_lonely.study.report import StudyReport
 
 
+def _selected(where: tuple[tuple[str, str], ...]) -> str:
+    """Which posts count, where not all do."""
+    values: dict[str, list[str]] = {}
+    for column, value in where:
+        values.setdefault(column, []).append(value)
+    told = [f"{column} {' or '.join(some)}" for column, some in values.items()]
+    return f"Only posts with {' and '.join(told)} count. " if told else ""
+
+
 def methods(report: StudyReport) -> str:
     """A paragraph on what was done, with the numbers of this study."""
     periods, coverage = report.periods.row(0, named=True), report.coverage
     notes = dict(report.estimates.select("estimator", "note").unique().iter_rows())
     text = (
-        f"We scored {coverage.kept:,} posts by {coverage.authors:,} authors and compared {periods['posts_before']:,} posts by "
+        f"{_selected(report.where)}We scored {coverage.kept:,} posts by {coverage.authors:,} authors and compared {periods['posts_before']:,} posts by "
         f"{periods['authors_before']:,} authors before {report.cut} with {periods['posts_after']:,} posts by "
         f"{periods['authors_after']:,} authors from that day (UTC) on. A label's share among lonely posts is the sum of "
         "P(lonely) * P(label | lonely) over the sum of P(lonely). Differences have 95 % percentile intervals of a bootstrap "

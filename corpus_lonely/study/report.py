@@ -48,6 +48,8 @@ class StudyReport:
     """See `weekly.csv`, like `monthly`; None unless asked for."""
     mix: pl.DataFrame = field(default_factory=pl.DataFrame)
     """See `mix.csv`: posts and authors by kind and subreddit, before and after."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Columns with the values that posts had to have; several values of one column are alternatives."""
     share_of_authors: float = 1.0
     """The random part of the authors that estimates within authors stand on."""
     files: list[Path] = field(default_factory=list)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.progress import Progress
 from corpus_lonely.study.asked import Asked
 from corpus_lonely.study.joined import Lookup, look_up
@@ -40,6 +40,11 @@ class RowReader:
         asked += filter(None, (self.selection.group, self.selection.stratum))
         there = self._frame.collect_schema()
         lacks = [name for name in dict.fromkeys(asked) if name not in there]
+        if marks is not None and not {*asked} & {*marked}:
+            raise SettingsError(
+                "--marks changes nothing unless one of its columns is asked for: give "
+                "--where near_duplicate=false, --where language=en, or --group language"
+            )
         others = [name for name in lacks if name not in marked]
         return [name for name in lacks if name in marked], others if posts is not None else []
 

@@ -23,10 +23,11 @@ from corpus_lonely.study.page import page
 from corpus_lonely.study.reading import read_sums
 from corpus_lonely.study.report import StudyReport
 from corpus_lonely.study.report_figures import report_figures
-from corpus_lonely.study.scores import data_places, is_unfinished, score_facts
+from corpus_lonely.study.scores import data_places, files_of, is_unfinished, score_facts
 from corpus_lonely.study.second_pass import Sums
 from corpus_lonely.study.series import series_of
 from corpus_lonely.study.settings import StudySettings
+from corpus_lonely.tables import footer
 
 TABLES = (
     "monthly", "weekly", "periods", "estimates", "events", "kinds", "groups", "mix", "corrected",
@@ -110,6 +111,7 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         grouped_by=settings.group,
         weekly=None if sums.weeks is None else effects.monthly_table(sums.weeks, taxonomy, "week"),
         mix=sums.mix,
+        where=tuple(settings.where),
         share_of_authors=sums.share_of_authors,
     )
     told = caveats(report, settings.kind, settings.min_authors)
@@ -151,6 +153,14 @@ def _made_by(facts: dict[str, Any]) -> str:
     )
 
 
+def _marked_by(marks: str | None) -> dict[str, Any] | None:
+    """How the marks were made, as their footer tells."""
+    if marks is None:
+        return None
+    facts = footer(files_of(marks)[0])
+    return {key: facts[key] for key in ("settings", "input", "versions") if key in facts}
+
+
 def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
     """What study.json tells: nothing that differs between two equal runs."""
     asked = {**asdict(settings), "cut": str(settings.cut), "out": str(settings.out)}
@@ -159,6 +169,7 @@ def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
     return {
         "settings": asked,
         "scored_by": {key: facts[key] for key in ("run", "versions") if key in facts},
+        "marked_by": _marked_by(settings.marks),
         "taxonomy": report.taxonomy.name,
         "measures": measures_told(report.taxonomy.root, settings.threshold),
         "interval": "95 % percentile bootstrap over authors; a post without an author is a cluster of its own",

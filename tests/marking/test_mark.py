@@ -2,12 +2,15 @@
 
 import builtins
 import itertools
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,7 +20,7 @@ from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.marking.marks import MARKS
 from corpus_lonely.marking.purge import purge_marks
-from corpus_lonely.marking.run import mark_posts
+from corpus_lonely.marking.run import _Marking, mark_posts
 from corpus_lonely.marking.settings import MarkSettings
 from corpus_lonely.marking.signatures import Signatures
 from corpus_lonely.tables import table_schema
@@ -156,9 +159,10 @@ def test_a_signature_tells_the_similarity(tmp_path: Path) -> None:
     signatures = Signatures(tmp_path, 3, 10)
     pairs = [(text(seed, 200), edited(text(seed, 200), seed % 30, seed)) for seed in range(300)]
     assert signatures.add([one for pair in pairs for one in pair]).all()
-    signatures.close()
+    signatures.finish()
     places = np.arange(0, 600, 2)
     told = signatures.similarity(places, places + 1)
+    signatures.close()
     off = told - np.array([jaccard(*pair) for pair in pairs])
     assert abs(off.mean()) < 0.01
     assert 0.01 < off.std() < 0.045  # 128 numbers: at most 0.044
@@ -220,11 +224,70 @@ def test_a_run_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(OutputError, match="no space left"):
             marks(posts, tmp_path / "marks")
     assert {path.name for path in tmp_path.iterdir()} == {"posts"}
-    stale = tmp_path / "marks.about" / "scratch"
-    stale.mkdir(parents=True)  # of a run that was killed
-    (stale / "signatures").write_bytes(b"old")
+    (tmp_path / "marks.about").mkdir()
+    (tmp_path / "marks.about" / ".marks.parquet.0.tmp").write_bytes(b"of a run that was killed")
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "marks" / ".DS_Store").write_bytes(b"of a Mac")
     assert len(marks(posts, tmp_path / "marks")) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"posts", "marks"}
+
+
+def test_two_runs_at_once_each_tell_the_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = write(tmp_path / "one", [text(seed) for seed in range(20)])
+    other = write(tmp_path / "other", [text(seed // 2) for seed in range(20)])
+    take = _Marking._take
+    begun: list[int] = []
+
+    def second_run_meanwhile(self: _Marking, batch: Any) -> None:
+        if not begun:
+            begun.append(1)
+            assert marks(other, tmp_path / "marks")["near_duplicate"].sum() == 10
+        take(self, batch)
+
+    monkeypatch.setattr(_Marking, "_take", second_run_meanwhile)
+    assert marks(one, tmp_path / "marks")["near_duplicate"].sum() == 0
+
+
+def test_a_new_release_takes_finished_marks_and_damage_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts, out = write(tmp_path / "posts", [text(seed) for seed in range(300)]), tmp_path / "marks"
+    marks(posts, out)
+    monkeypatch.setattr("corpus_lonely.marking.run.__version__", "99.0")
+    settings = MarkSettings(str(posts), out, near_duplicates=True)
+    assert mark_posts(settings).already_there
+    assert run("describe", out).exit_code == 0
+    content = bytearray((out / MARKS).read_bytes())
+    content[200:220] = bytes(20)
+    (out / MARKS).write_bytes(content)
+    told = run("describe", out)
+    assert told.exit_code == 1
+    assert f"Error: {out / MARKS}: is damaged" in told.output
+    (tmp_path / "ids").write_text("t3_0\n")
+    assert run("purge", "--ids", tmp_path / "ids", out).exit_code == 1
+
+
+def test_times_and_authors_as_others_write_them(tmp_path: Path) -> None:
+    texts: list[str | None] = [text(1), text(1)]
+    backwards = ["2020-03-02T00:00:00Z", "2020-03-01T00:00:00Z"]
+    moments: list[list[Any]] = [backwards, [2.5, 1.5], [2, 1], [DAY, DAY - timedelta(1)]]
+    for number, created in enumerate(moments):
+        posts = write(tmp_path / f"p{number}", texts, created_at=created)
+        found = marks(posts, tmp_path / f"m{number}")
+        assert found["near_duplicate_of"].to_list() == ["t3_1", None], created
+    posts = write(tmp_path / "gone", texts, author=["[deleted]", "[deleted]"])
+    assert marks(posts, tmp_path / "m")["same_author"].to_list() == [None, None]
+
+
+def test_scripts_without_spaces_and_accents_in_two_ways(tmp_path: Path) -> None:
+    chinese = "自从大家去年冬天离开这座小城以后我一直觉得非常孤独没有人可以说话"
+    french = "Depuis que tout le monde est parti je me sens seule et abandonnée à côté de vous tous"
+    apart = unicodedata.normalize("NFD", french)
+    assert apart != french
+    found = marks(write(tmp_path / "posts", [chinese, french, chinese, apart]), tmp_path / "marks")
+    assert found["near_duplicate_of"].to_list() == [None, None, "t3_0", "t3_1"]
 
 
 @pytest.mark.parametrize(
@@ -242,15 +305,40 @@ def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
         MarkSettings("posts", Path("out"), **({"near_duplicates": True} | settings))
 
 
+def test_places_that_would_do_harm(tmp_path: Path) -> None:
+    posts = write(tmp_path / "posts", ["a", "b"])
+    with pytest.raises(SettingsError, match="--out must not lie inside --input"):
+        marks(posts, posts / "marks")
+    told = run("mark", "--input", posts, "--out", "s3://bucket/marks", "--language")
+    assert told.exit_code == 2
+    assert "--out must be a folder of this machine" in told.output
+
+
 def test_bad_input(tmp_path: Path) -> None:
+    twice = write(tmp_path / "twice", ["a", "b"], post_id=["t3_1", "t3_1"])
+    with pytest.raises(InputError, match="holds a post_id twice"):
+        marks(twice, tmp_path / "marks")
+    for name, column in (
+        ("text", [["a"], ["b"]]),
+        ("created_at", [[1], [2]]),
+        ("post_id", [1.5, 2.5]),
+    ):
+        posts = write(tmp_path / name, ["a", "b"], **{name: column})
+        with pytest.raises(InputError, match=f"column '{name}' is of type"):
+            marks(posts, tmp_path / "marks")
+    damaged = pa.StringArray.from_buffers(
+        1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")
+    )
+    table = pa.table({"post_id": ["t3_1"], "text": damaged})
+    pq.write_table(table, tmp_path / "damaged.parquet")
+    with pytest.raises(InputError, match=r"holds text that is no UTF-8|cannot be read"):
+        marks(tmp_path / "damaged.parquet", tmp_path / "marks")
     pl.DataFrame({"id": ["a"], "text": ["b"]}).write_parquet(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="has no column 'post_id'"):
         marks(tmp_path / "other.parquet", tmp_path / "marks")
     posts = write(tmp_path / "posts", ["a", "b"], post_id=["t3_1", None])
     with pytest.raises(InputError, match="a post without post_id"):
         marks(posts, tmp_path / "marks")
-    numbers = write(tmp_path / "numbers", [ENGLISH, ENGLISH], created_at=[2.5, 1.5])
-    assert marks(numbers, tmp_path / "n")["near_duplicate"].to_list() == [True, False]
     assert not (tmp_path / "marks").exists()
 
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.errors import InputError, SettingsError
-from corpus_lonely.scoring.inputs import find_posts, is_inside, verify_unchanged, whole_address
+from corpus_lonely.scoring.inputs import find_posts, verify_unchanged, whole_address
+from corpus_lonely.sources import is_inside
 
 
 def _write(path: Path, **columns: object) -> Path:

@@ -25,13 +25,13 @@ import corpus_lonely
 from corpus_lonely import sources, storage, tables
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, ScoringError, SettingsError
-from corpus_lonely.scoring.inputs import find_posts, is_inside, verify_unchanged
+from corpus_lonely.scoring.inputs import find_posts, verify_unchanged
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Shard, cut_shards
 from corpus_lonely.scoring.reading import read_rows
 from corpus_lonely.scoring.worker import ShardFailure, ShardResult, score_shard
-from corpus_lonely.sources import InputFile
+from corpus_lonely.sources import InputFile, is_inside
 from corpus_lonely.storage import RemotePath, place
 from tests.command_lines import commands_in, fenced, parsed
 from tests.scoring import test_job

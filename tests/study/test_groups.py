@@ -1,6 +1,7 @@
 """Columns of posts beside scores, groups by themselves, weeks, and the mix: against plain loops."""
 
 import gc
+import json
 import weakref
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from corpus_lonely.study.reading import read_sums
 from corpus_lonely.study.report import StudyReport
 from corpus_lonely.study.run import run_study
 from corpus_lonely.study.settings import StudySettings
+from corpus_lonely.tables import with_footer, write_parquet
 from tests.study.simulated import CUT, write_scores
 
 DAY = date(2020, 3, 11)
@@ -108,7 +110,9 @@ def test_marks_filter_and_group_as_columns_of_scores_do(
         .otherwise(pl.lit("en")),
     )
     (tmp_path / "marks").mkdir()
-    marked[30:].write_parquet(tmp_path / "marks" / "marks.parquet")
+    table = marked[30:].to_arrow()
+    schema = with_footer(table.schema, {"settings": {"language": True}})
+    write_parquet(table.cast(schema), tmp_path / "marks" / "marks.parquet")
     asked = {"where": (("near_duplicate", "false"), ("over_18", "true")), "group": "language"}
     told = study(folder, tmp_path / "a", marks=str(tmp_path / "marks"), **asked)
     columns = corpus.join(marked, on="post_id", maintain_order="left")
@@ -120,6 +124,12 @@ def test_marks_filter_and_group_as_columns_of_scores_do(
     assert_frame_equal(told.groups, plain.groups)
     assert told.coverage.dropped.pop("no_post") == 30  # the posts lack ten of them as well
     assert told.coverage.kept == plain.coverage.kept > 100
+    page = (tmp_path / "a" / "report" / "report.html").read_text("utf-8")
+    assert "Only posts with near_duplicate false and over_18 true count." in page
+    facts = json.loads((tmp_path / "a" / "report" / "study.json").read_text("utf-8"))
+    assert facts["marked_by"] == {"settings": {"language": True}}
+    with pytest.raises(SettingsError, match="--marks changes nothing unless"):
+        study(folder, tmp_path / "c", marks=str(tmp_path / "marks"))
     with pytest.raises(InputError, match="holds no marks"):
         study(folder, tmp_path, marks=str(folder / "posts"))
     with pytest.raises(SettingsError, match="must be no column of texts, people or posts"):
