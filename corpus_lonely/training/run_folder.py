@@ -80,12 +80,13 @@ class RunFolder:
                 )  # some writers leave files to their owner alone; a lab shares models
                 sync(path)
             sync(draft)
-            if self.out.exists():
-                shutil.rmtree(self.out)
+            if self.out.exists():  # aside first: half removed, nobody would know whose it was
+                shutil.rmtree(self.about / "replaced", ignore_errors=True)
+                self.out.rename(self.about / "replaced")
             self.out.parent.mkdir(parents=True, exist_ok=True)
             draft.rename(self.out)
             sync(self.out.parent)
-            for name in ("checkpoints", "tokens"):
+            for name in ("checkpoints", "tokens", "replaced"):
                 if (self.about / name).is_dir():
                     shutil.rmtree(self.about / name)
             if not any(self.about.iterdir()):

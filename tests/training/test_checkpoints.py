@@ -1,5 +1,6 @@
 """A run that dies while it writes a checkpoint goes on from the one before, to the same weights."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,32 @@ def test_a_training_that_diverges_makes_no_model(
     with pytest.raises(ModelError, match="m: the training diverged: its score on dev is no number"):
         train_model(settings(tiny_labels, tiny_encoder, tmp_path / "m", epochs=1))
     assert not (tmp_path / "m").exists()
+
+
+def test_a_model_is_replaced_whole_or_not_at_all(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m"
+    train_model(settings(tiny_labels, tiny_encoder, out, epochs=1))
+    other = settings(tiny_labels, tiny_encoder, out, epochs=1, seed=1, overwrite=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("corpus_lonely.training.run_folder.sync", die)
+        with pytest.raises(Death):
+            train_model(other)
+    assert (out / "training.json").is_file()
+    remove = shutil.rmtree
+
+    def half(path: Path, *rest: Any, **named: Any) -> None:
+        if path.name in ("m", "replaced") and path.exists():
+            (path / "training.json").unlink()
+            raise Death
+        remove(path, *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("corpus_lonely.training.run_folder.shutil.rmtree", half)
+        with pytest.raises(Death):
+            train_model(other)
+    train_model(other)
+    train_model(settings(tiny_labels, tiny_encoder, tmp_path / "whole", epochs=1, seed=1))
+    assert same_weights(out, tmp_path / "whole")
+    assert not about_folder(out).exists()
