@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from corpus_lonely.inference.device import keep_freed_memory
+from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.model.encoder import load_tokenizer
 from corpus_lonely.model.network import LonelinessModel
 

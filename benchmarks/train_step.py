@@ -33,7 +33,8 @@ def measure(
     import torch
 
     from corpus_lonely.inference.batching import pad, padded_length
-    from corpus_lonely.inference.device import computes_bf16, keep_freed_memory
+    from corpus_lonely.inference.device import computes_bf16
+    from corpus_lonely.memory import keep_freed_memory
     from corpus_lonely.model.encoder import load_pretrained
     from corpus_lonely.model.network import LonelinessConfig, LonelinessModel
 

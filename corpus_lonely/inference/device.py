@@ -1,8 +1,5 @@
 """Which device computes, how precisely, and with how many threads."""
 
-import ctypes
-import sys
-
 import torch
 
 from corpus_lonely.errors import SettingsError, first_line
@@ -73,19 +70,3 @@ def _cpu_has(*flags: str) -> bool:
     except OSError:
         return False
     return any(flag in line.split() for flag in flags)
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep what torch frees, instead of handing it back and faulting it in again.
-
-    Activations of changing sizes otherwise spend a fifth of a CPU's time in page faults.
-    """
-    if sys.platform != "linux":
-        return
-    mmap_threshold, trim_threshold = -3, -1  # malloc.h
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, 1 << 30)

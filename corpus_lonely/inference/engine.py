@@ -21,13 +21,13 @@ from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS, default_batch_
 from corpus_lonely.inference.device import (
     find_device,
     find_precision,
-    keep_freed_memory,
     use_threads,
 )
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.inference.forward import Forward, Ids
 from corpus_lonely.inference.scores import Scores, statuses
 from corpus_lonely.inference.sweep import Sweep
+from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.model.encoder import (
     LOADING_ERRORS,
     check_complete,

@@ -22,6 +22,7 @@ from corpus_lonely.errors import OutputError
 from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.ingest.blocks import BlockDone, BlockReader, BlockTask
 from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.memory import keep_freed_memory
 
 STAGED_BYTES = 8 << 20
 """Plain bytes of a block that is staged: the unit of work, and of what an interruption can lose."""
@@ -143,6 +144,7 @@ def _begin(settings: IngestSettings, key: AuthorKey | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     threading.Thread(target=_end_with_parent, daemon=True).start()
     spare_pandas()
+    keep_freed_memory()
     _reader = BlockReader(settings, key)
 
 

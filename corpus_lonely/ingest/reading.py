@@ -14,6 +14,7 @@ from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
+from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.progress import Progress
 
 _MB = 1e6
@@ -43,6 +44,7 @@ class Reading:
 
         processes: of those that read blocks; None for as many as the files are worth.
         """
+        keep_freed_memory()
         processes, readers = _plan(processes, dumps, self._settings)
         self._progress.start("Reading dumps", sum(dump.size for dump in dumps) / _MB, "MB")
         with block_pool(self._settings, self._key, processes) as blocks:

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 from transformers.trainer_callback import PrinterCallback
 
 from corpus_lonely import metrics
-from corpus_lonely.inference.device import keep_freed_memory
+from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.model.encoder import check_length, load_pretrained
 from corpus_lonely.model.heads import LOSSES_OF
 from corpus_lonely.model.network import LonelinessConfig, LonelinessModel

@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from corpus_lonely.errors import SettingsError
 from corpus_lonely.inference.batching import plan_batches
-from corpus_lonely.inference.device import keep_freed_memory
+from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.model.encoder import check_length
 from corpus_lonely.model.masked_lm import MaskedPositions, head_parameters, load_masked_lm
 from corpus_lonely.progress import Progress
