@@ -1,4 +1,4 @@
-"""Lists of what is to be deleted: ids of posts and names of authors, one a line."""
+"""Lists of what is to be deleted: ids of posts and names of authors, one a line; and who is nobody any more."""
 
 import re
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from corpus_lonely.errors import InputError
 
 PREFIXES = ("t3", "t1")
 """Of submissions and of comments."""
+NOBODY = frozenset({"[deleted]", "[removed]"})
+"""Authors' names that are none."""
 _ID = re.compile(r"t[13]_\S{1,200}")
 _BARE = re.compile(r"(?!t\d_)\S{1,200}")
 _USER = re.compile(r"^/?u/(?=.)")

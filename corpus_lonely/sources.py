@@ -2,7 +2,7 @@
 
 import glob
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from corpus_lonely.storage import Place, RemotePath, answering, patient
 from corpus_lonely.store_errors import StoreTrouble
 
 _SUFFIXES = (".parquet", ".pq")
+_READ_BYTES = 1 << 20
+"""Of a column at a time; without it a whole row group's column is held, compressed, in memory."""
 _MAGIC = b"PAR1"
 
 
@@ -141,3 +143,32 @@ def is_inside(place: Place, source: str) -> bool:
         return False
     folder = Path(source).resolve()
     return folder.is_dir() and place.resolve().is_relative_to(folder)
+
+
+def contents_fingerprint(files: Iterable[InputFile]) -> str:
+    """Changes when the contents of the files do, or their order; not with where they lie."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def read_batches(url: str, columns: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """So many rows of a file at a time, with those of the columns that it has; InputError when it is damaged."""
+    try:
+        with open_binary(url) as file:
+            parquet = pq.ParquetFile(file, buffer_size=_READ_BYTES)
+            there = parquet.schema_arrow.names
+            yield from parquet.iter_batches(rows, columns=[n for n in columns if n in there])
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"cannot be read ({first_line(error)})", where=url) from error
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds strings, however a writer stored them; of nulls alone, it may."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )

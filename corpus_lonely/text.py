@@ -1,5 +1,6 @@
 """One normaliser for labelled and for scored posts, so that a model reads both alike."""
 
+import hashlib
 import html
 import html.entities
 import re
@@ -64,3 +65,9 @@ def _unescape(entity: re.Match[str]) -> str:
 def join_post(title: str | None, body: str | None) -> str:
     """Title, a space, body, as FIG-Loneliness joins them; each may be missing."""
     return normalise(f"{title or ''} {body or ''}")
+
+
+def text_hash(text: str) -> int:
+    """Eight bytes of a normalised text; that two of a million texts share them has a chance of 3e-8."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)

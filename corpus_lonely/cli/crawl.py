@@ -92,7 +92,6 @@ def reddit(
 
 
 def _tell(done: "CrawlReport", out: Path) -> None:
-
     again = f", {done.repeated:,} of them made again" if done.repeated else ""
     click.echo(f"Reddit gave {done.fetched:,} posts in {done.requests:,} requests{again}")
     if done.ingest:

@@ -32,8 +32,6 @@ NOT_COVERED = ("bad_json", "not_a_post", "other_subreddit", "outside_dates")
 BEGIN = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
 END = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 """Reddit's years, in seconds since 1970."""
-NOBODY = frozenset({"[deleted]", "[removed]"})
-"""Authors' names that are none."""
 _DAY_S = 86_400
 _INT64 = range(-(2**63), 2**63)
 _DELETED = {"[deleted]", "[deleted by user]"}

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus_lonely.deletions import NOBODY
 from corpus_lonely.ingest import normalize
 from corpus_lonely.ingest.raw import Number, RawPost
 from corpus_lonely.ingest.texts import normalise_all
@@ -98,7 +99,7 @@ def _names(rows: Rows, names: Sequence[str | None]) -> pa.Array:
 
 
 def _author(rows: Rows) -> pa.Array:
-    write, nobody = rows.author, normalize.NOBODY
+    write, nobody = rows.author, NOBODY
     return _strings(
         [
             write(post.author) if post.author and not gone and post.author not in nobody else None

@@ -1,6 +1,5 @@
 """The posts that are to be marked, in order, some at a time."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,20 +7,30 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.sources import find_files, open_binary, read_footer
+from corpus_lonely.errors import InputError
+from corpus_lonely.sources import (
+    InputFile,
+    contents_fingerprint,
+    find_files,
+    is_text,
+    read_batches,
+    read_footer,
+)
 
 _NEEDED = ("post_id", "text")
 _TOLD = ("created_at", "author")
 """Where posts have them: who was first, and whether it was the same author."""
 UNKNOWN = np.iinfo(np.int64).max
 """The moment of a post that tells none: later than all others."""
+_BESIDE_TEXT = {
+    "post_id": (pa.types.is_integer,),
+    "author": (pa.types.is_integer,),
+    "created_at": (pa.types.is_integer, pa.types.is_floating, pa.types.is_temporal),
+}
+"""Types that columns may be of that need not be text."""
 _ROWS = 4096
-_READ_BYTES = 1 << 20
-"""Of a column at a time."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,7 @@ class Source:
     """Parquet files of posts, of which only the footers were read."""
 
     where: str
-    urls: Sequence[str]
-    rows: int
-    fingerprint: str
-    """Changes when the files' contents do; not with the path."""
+    files: Sequence[InputFile]
     columns: Sequence[str]
     """Those used that all files have."""
 
@@ -44,7 +50,7 @@ class Source:
     @classmethod
     def open(cls, where: str) -> "Source":
         """Raises InputError when there are no posts, or a file lacks post_id or text."""
-        urls, digest, rows = list[str](), hashlib.sha256(), 0
+        files = list[InputFile]()
         columns = [*_NEEDED, *_TOLD]
         for named in find_files(where):
             file, schema = read_footer(*named)
@@ -53,22 +59,26 @@ class Source:
             columns = [name for name in columns if name in schema.names]
             for name in columns:
                 _check_type(schema.field(name), file.url)
-            urls.append(file.url)
-            digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
-            rows += file.rows
-        if not rows:
+            files.append(file)
+        source = cls(where, files, columns)
+        if not source.rows:
             raise InputError("holds no posts", where=where)
-        return cls(where, urls, rows, digest.hexdigest(), columns)
+        return source
+
+    @property
+    def rows(self) -> int:
+        """Posts."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the files' contents do; not with the path."""
+        return contents_fingerprint(self.files)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Some thousand posts at a time, with the columns that are used."""
-        for url in self.urls:
-            try:
-                with open_binary(url) as file:
-                    parquet = pq.ParquetFile(file, buffer_size=_READ_BYTES)
-                    yield from parquet.iter_batches(_ROWS, columns=list(self.columns))
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"cannot be read ({first_line(error)})", where=url) from error
+        for file in self.files:
+            yield from read_batches(file.url, self.columns, _ROWS)
 
 
 def strings(batch: pa.RecordBatch, name: str) -> pa.StringArray:
@@ -96,18 +106,8 @@ def moments(batch: pa.RecordBatch) -> NDArray[np.int64]:
 
 def _check_type(field: pa.Field, where: str) -> None:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if isinstance(kind, pa.DataType) and pa.types.is_null(kind):
-        return
-    texts = (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-    numbers = pa.types.is_integer(kind)
-    allowed = texts
-    if field.name in ("post_id", "author"):
-        allowed = texts or numbers
-    if field.name == "created_at":
-        allowed = texts or numbers or pa.types.is_floating(kind) or pa.types.is_temporal(kind)
-    if not allowed:
+    others = _BESIDE_TEXT.get(field.name, ())
+    if not (is_text(kind) or any(is_kind(kind) for is_kind in others)):
         raise InputError(
             f"column {field.name!r} is of type {field.type}, not what it should be", where=where
         )

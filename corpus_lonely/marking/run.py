@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus_lonely import __version__
+from corpus_lonely.deletions import NOBODY
 from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.files import about_folder, output_error
 from corpus_lonely.marking.groups import first_alike
@@ -26,8 +27,6 @@ from corpus_lonely.marking.signatures import Signatures
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import table_schema
 
-_NOBODY = ("[deleted]", "[removed]")
-"""Authors' names that are none."""
 _METHOD = 1
 """Raised when the same posts and settings make other marks than before."""
 
@@ -168,7 +167,7 @@ def _spread(total: int, places: NDArray[np.int64], values: pa.Array) -> pa.Array
 def _hashes(names: pa.StringArray) -> NDArray[np.uint64]:
     """0 where there is no name."""
     told = pl.Series(names).str.to_lowercase()
-    known = told.is_not_null() & ~told.is_in(_NOBODY).fill_null(value=False)
+    known = told.is_not_null() & ~told.is_in(list(NOBODY)).fill_null(value=False)
     return told.hash(seed=0).zip_with(known, pl.Series([0], dtype=pl.UInt64)).to_numpy()
 
 

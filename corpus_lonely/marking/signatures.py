@@ -2,7 +2,6 @@
 
 # C texts that are compared, P permutations, B bands
 
-import hashlib
 import re
 import tempfile
 import unicodedata
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from corpus_lonely.errors import SettingsError
 from corpus_lonely.marking.settings import BANDS, PERMUTATIONS
+from corpus_lonely.text import text_hash
 
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 """Thai, Japanese and Chinese put no spaces between words: each character counts as one."""
@@ -64,7 +64,8 @@ class Signatures:
             self._numbers.write(signatures_CP.tobytes())
             for file, band in zip(self._bands, _bands(signatures_CP), strict=True):
                 file.write(band.tobytes())
-            self._texts.append(np.array([_digest(some) for some in compared], dtype=np.uint64))
+            hashes = [text_hash(" ".join(some)) for some in compared]
+            self._texts.append(np.array(hashes, dtype=np.int64).view(np.uint64))
             self._count += len(compared)
         return long_enough
 
@@ -110,7 +111,3 @@ def _bands(signatures_CP: NDArray[np.uint32]) -> list[NDArray[np.uint64]]:
         mixed_CB = (mixed_CB ^ numbers_CBR[:, :, place]) * _MIX
         mixed_CB ^= mixed_CB >> np.uint64(29)
     return list(np.ascontiguousarray(mixed_CB.T))
-
-
-def _digest(words: list[str]) -> int:
-    return int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest())

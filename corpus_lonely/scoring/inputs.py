@@ -9,7 +9,7 @@ import fsspec
 import pyarrow as pa
 
 from corpus_lonely.errors import InputError, SettingsError
-from corpus_lonely.sources import InputFile, find_files, read_footer
+from corpus_lonely.sources import InputFile, find_files, is_text, read_footer
 from corpus_lonely.tables import PASSED_THROUGH, author_key_of, schema_facts
 
 _READERS = 16
@@ -105,7 +105,7 @@ def _carried(
             raise InputError(
                 f"has a column {missing[0]!r} that {first_file.url} has not", where=file.url
             )
-    if not _is_text(types[text_column]):
+    if not is_text(types[text_column]):
         raise InputError(
             f"column {text_column!r} is of type {types[text_column]}, not text",
             where=first_file.url,
@@ -158,13 +158,4 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     """Strings are strings, however a writer stored them."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.string() if _is_text(kind) and not pa.types.is_null(kind) else kind
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_null(kind)
-    )
+    return pa.string() if is_text(kind) and not pa.types.is_null(kind) else kind

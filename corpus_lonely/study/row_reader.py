@@ -33,8 +33,6 @@ class RowReader:
     def _lacking(self) -> tuple[list[str], list[str]]:
         """Columns asked for that scores lack: those of marks, and those that only posts can give."""
         marks, posts = self._settings.marks, self._settings.posts
-        if posts is not None:  # not needed, perhaps, but a wrong path is a mistake all the same
-            scan_posts(posts)
         marked = [] if marks is None else scan_marks(marks).collect_schema().names()
         asked = [name for name, _ in self.selection.where]
         asked += filter(None, (self.selection.group, self.selection.stratum))
@@ -77,6 +75,8 @@ class RowReader:
         ):
             if place is not None and columns:
                 self._lookups.append(look_up(place, columns, asked.where, groups, scan))
+            elif place is not None:  # not needed, but a wrong path is a mistake all the same
+                scan(place)
         self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
 
     def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from corpus_lonely.deletions import NOBODY
 from corpus_lonely.ingest.normalize import (
-    NOBODY,
     bare_id,
     deleted_later,
     edited,

@@ -1,17 +1,21 @@
 """Unlabelled posts behind an address, streamed: Parquet, or a data set that `save_to_disk` wrote."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.errors import InputError
 from corpus_lonely.files import files_sha256
-from corpus_lonely.sources import find_files, open_binary, read_footer
+from corpus_lonely.sources import (
+    contents_fingerprint,
+    find_files,
+    is_text,
+    read_batches,
+    read_footer,
+)
 from corpus_lonely.text import normalise
 from corpus_lonely.training.labels import SPLITS, open_splits
 
@@ -19,8 +23,6 @@ ID_COLUMNS = ("post_id", "unique_id", "id")
 """Where a post's id may stand, in the order of trust: posts/, FIG-Loneliness, others."""
 _ROWS = 1024
 """Held at once."""
-_READ_BYTES = 1 << 20
-"""Of a column at a time; without it a whole row group's column is held, compressed, in memory."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,18 @@ def open_posts(address: str, text_column: str = "text", split: str = "train") ->
     folder = Path(address).expanduser()
     if is_saved_dataset(folder):
         return _saved(folder, text_column, split)
-    urls, digest, rows = [], hashlib.sha256(), 0
+    files = []
     for named in find_files(address, "Give Parquet files, or a folder that `save_to_disk` wrote"):
         file, schema = read_footer(*named)
         _check_column(schema, text_column, file.url)
-        urls.append(file.url)
-        digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
-        rows += file.rows
-    return _with_rows(
-        Posts(address, rows, digest.hexdigest(), lambda: _rows_of(urls, text_column), text_column)
-    )
+        files.append(file)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        for file in files:
+            yield from read_batches(file.url, (*ID_COLUMNS, text_column), _ROWS)
+
+    rows = sum(file.rows for file in files)
+    return _with_rows(Posts(address, rows, contents_fingerprint(files), read, text_column))
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -103,22 +107,5 @@ def _check_column(schema: Any, text_column: str, where: str) -> None:
         )
     kind = schema.field(text_column).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_null(kind)
-    ):
+    if not is_text(kind):
         raise InputError(f"column {text_column!r} is of type {kind}, not text", where=where)
-
-
-def _rows_of(urls: list[str], text_column: str) -> Iterator[pa.RecordBatch]:
-    for url in urls:
-        try:
-            with open_binary(url) as file:
-                parquet = pq.ParquetFile(file, buffer_size=_READ_BYTES)
-                names = parquet.schema_arrow.names
-                used = [*(name for name in ID_COLUMNS if name in names), text_column]
-                yield from parquet.iter_batches(_ROWS, columns=used)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"cannot be read ({first_line(error)})", where=url) from error

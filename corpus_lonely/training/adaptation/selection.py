@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from corpus_lonely.errors import InputError, LabelsError
 from corpus_lonely.progress import Progress
-from corpus_lonely.text import normalise
+from corpus_lonely.text import normalise, text_hash
 from corpus_lonely.training.adaptation.posts import ID_COLUMNS, Posts
 from corpus_lonely.training.labels import open_splits
 
@@ -55,12 +55,6 @@ class KnownPosts:
     def __or__(self, other: "KnownPosts") -> "KnownPosts":
         posts = self.posts + other.posts
         return KnownPosts(self.ids | other.ids, self.texts | other.texts, posts)
-
-
-def text_hash(text: str) -> int:
-    """Eight bytes of a normalised text; that two of a million texts share them has a chance of 3e-8."""
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True)
 
 
 def plain_id(post_id: str) -> str:

@@ -14,7 +14,7 @@ from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.adaptation.run import adapt_encoder
 from corpus_lonely.training.experiment.report import Report
-from corpus_lonely.training.experiment.runs import Place, Runs, Trained, all_systems, alone
+from corpus_lonely.training.experiment.runs import Place, Runs, all_systems, alone
 from corpus_lonely.training.experiment.spec import Adaptation, Experiment, check
 from corpus_lonely.training.labels import load_labels
 
@@ -65,7 +65,7 @@ def run_experiment(
     engine = EngineSettings(**told)
     runs = Runs(experiment, place, encoders, posts, engine, progress)
     trained = list(runs.trained(only_done=only_done))
-    shown = _of(experiment, trained)
+    shown = _left(experiment, {entry.system.name for entry in trained})
     if not shown.systems:
         raise OutputError(
             "holds no finished run of this experiment",
@@ -87,20 +87,19 @@ def planned(experiment: Experiment, out: Path) -> list[tuple[str, int, bool]]:
     ]
 
 
-def _of(experiment: Experiment, trained: list[Trained]) -> Experiment:
-    """The experiment as far as it is done: systems that have runs, transfer that has all of its."""
-    there = {entry.system.name for entry in trained}
+def _left(experiment: Experiment, there: set[str]) -> Experiment:
+    """The experiment with the systems that are there, and of the rest what has all of its systems."""
     systems = tuple(system for system in experiment.systems if system.name in there)
-    whole = [
+    names = [system.name for system in systems]
+    whole = {
         system.name
         for system in systems
-        if all(alone(system, group.name).name in there for group in loneliness().groups)
-    ]
-    names = [system.name for system in systems]
+        if there >= {alone(system, group.name).name for group in loneliness().groups}
+    }
     return replace(
         experiment,
         systems=systems,
-        baseline=experiment.baseline if experiment.baseline in names else "".join(names[:1]),
+        baseline=experiment.baseline if experiment.baseline in names else next(iter(names), ""),
         transfer=tuple(name for name in experiment.transfer if name in whole),
         ensembles=tuple(some for some in experiment.ensembles if there >= {*some}),
     )
@@ -115,17 +114,8 @@ def narrowed(
         if name not in names:
             raise SettingsError(f"--system must be one of {', '.join(names)}, got {name!r}")
     kept = tuple(s for s in experiment.systems if not systems or s.name in systems)
-    left = [system.name for system in kept]
-    transfer = tuple(name for name in experiment.transfer if name in left)
-    there = {system.name for system in all_systems(replace(experiment, systems=kept), loneliness())}
-    some = replace(
-        experiment,
-        systems=kept,
-        seeds=seeds or experiment.seeds,
-        baseline=experiment.baseline if experiment.baseline in left else left[0],
-        transfer=transfer,
-        ensembles=tuple(some for some in experiment.ensembles if there >= {*some}),
-    )
+    wanted = replace(experiment, systems=kept, seeds=seeds or experiment.seeds)
+    some = _left(wanted, {system.name for system in all_systems(wanted, loneliness())})
     check(some)
     return some
 

@@ -17,11 +17,11 @@ from corpus_lonely.errors import CorpusLonelyError, OutputError, SettingsError
 from corpus_lonely.files import about_folder
 from corpus_lonely.model.encoder import load_tokenizer, quiet
 from corpus_lonely.progress import Silent
+from corpus_lonely.text import text_hash
 from corpus_lonely.training.adaptation.building import Sources, build_store
 from corpus_lonely.training.adaptation.callback import AdaptationCallback
 from corpus_lonely.training.adaptation.masking import IGNORED, MaskedPieces, Masking
 from corpus_lonely.training.adaptation.run import adapt_encoder
-from corpus_lonely.training.adaptation.selection import text_hash
 from corpus_lonely.training.adaptation.settings import AdaptSettings
 from corpus_lonely.training.adaptation.tokens import TokenStore
 from corpus_lonely.training.settings import TrainSettings

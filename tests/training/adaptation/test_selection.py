@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from corpus_lonely.errors import LabelsError
 from corpus_lonely.progress import Silent
+from corpus_lonely.text import text_hash
 from corpus_lonely.training.adaptation.posts import open_posts
 from corpus_lonely.training.adaptation.selection import (
     MOST_HELD_OUT,
@@ -22,7 +23,6 @@ from corpus_lonely.training.adaptation.selection import (
     plain_id,
     select,
     select_dev,
-    text_hash,
 )
 from tests.tiny import save_rows, tiny_rows
 from tests.training.adaptation.made import made_texts, write_posts
