@@ -6,9 +6,12 @@ A world is 48 months, the cut after three quarters of them. 600 authors differ i
 and stay for a year on average (`many pass by`: 3,000, for a month). A post is lonely by chance: .4 + author + effect after the cut + what the world adds (a shock a month, shocks that
 last, a trend, a season). The estimands:
   effect    what the cut adds to the probability of every post
-  periods   the same with the shocks that these months happened to have: what was, not what would be
-Of placebo dates, which give no interval, 1 - the rate at which p <= .05 is shown. `naive` takes posts for
-independent; `its_hac` is what no series is given. The last two worlds have a classifier that errs
+  posts     the same with the shocks, trend and season that these months happened to have, each month counting for as many posts as
+            authors of this kind are expected to write in it: what was, not what would be
+  authors   the same, a month counting for the share of what each author wrote in the period, all authors alike
+  stayers   the same, of authors who wrote before and after
+Months' weights come from 200,000 authors. Of placebo dates, which give no interval, 1 - the rate at which p <= .05 is shown.
+`naive` takes posts for independent; `its_hac` is what no series is given. The last world has a classifier that errs
 otherwise after the cut, and 300 labelled posts a period.
 """
 
@@ -23,10 +26,11 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 from scipy import sparse
+from statsmodels.regression.linear_model import OLS
 
 from corpus_lonely.study import correction, interrupted, panel, series, twoway
 from corpus_lonely.study.correction import Corrected
-from corpus_lonely.study.effects import in_window
+from corpus_lonely.study.effects import difference, in_window, sides
 from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import (
     Cells,
@@ -39,7 +43,8 @@ from corpus_lonely.study.inference import (
 from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.study.series import Series
 
-MONTHS, CUT, REPLICATES = 48, 36, 400
+MONTHS, CUT, REPLICATES = 48, 36, 1000
+PEOPLE = 200_000
 COLUMNS = ["posts", "lonely"]
 ASKED = [Estimand("lonely", "lonely", "mean_probability", "lonely", "posts")]
 GOLD = 300
@@ -77,14 +82,41 @@ WORLDS = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """Posts and lonely posts of each author and month, and the two truths."""
+    """Posts and lonely posts of each author and month, and the truth of each estimand."""
 
     posts_CM: Floats
     lonely_CM: Floats
     truths: dict[str, float]
 
 
-def corpus(world: World, rng: np.random.Generator) -> Corpus:
+def written(world: World, people: int, rng: np.random.Generator) -> Floats:
+    """Posts of each author and month."""
+    months = np.arange(MONTHS)
+    writes = rng.gamma(0.7, 4.0, people)[:, None]
+    begins = rng.integers(-18, MONTHS, people)[:, None]
+    there = (months >= begins) & (months < begins + rng.geometric(1 / world.stay, people)[:, None])
+    return rng.poisson(writes * there).astype(float)
+
+
+def month_weights(world: World) -> dict[str, Floats]:
+    """What each month counts for in each estimand: before the cut they sum to -1, after it to 1."""
+    posts_CM = written(world, PEOPLE, np.random.default_rng(0))
+    sides = [posts_CM[:, :CUT], posts_CM[:, CUT:]]
+    both = sides[0].any(axis=1) & sides[1].any(axis=1)
+    alike = [side / np.maximum(side.sum(axis=1, keepdims=True), 1) for side in sides]
+    sums = {
+        "posts": [side.sum(axis=0) for side in sides],
+        "authors": [side.sum(axis=0) for side in alike],
+        "stayers": [side[both].sum(axis=0) for side in alike],
+    }
+    return {
+        name: np.concatenate([-before / before.sum(), after / after.sum()])
+        for name, (before, after) in sums.items()
+        if before.any()
+    }
+
+
+def corpus(world: World, weights: dict[str, Floats], rng: np.random.Generator) -> Corpus:
     """One corpus."""
     months = np.arange(MONTHS)
     shocks = np.empty(MONTHS)
@@ -95,15 +127,11 @@ def corpus(world: World, rng: np.random.Generator) -> Corpus:
     after = months >= CUT
     course = world.effect * after + shocks + world.trend * (months - CUT)
     course += world.season * np.sin(2 * np.pi * (months + 2) / 12)
-    people = world.authors
-    writes = rng.gamma(0.7, 4.0, people)[:, None]
-    begins = rng.integers(-18, MONTHS, people)[:, None]
-    there = (months >= begins) & (months < begins + rng.geometric(1 / world.stay, people)[:, None])
-    posts = rng.poisson(writes * there).astype(float)
-    chance = 0.4 + rng.uniform(-0.3, 0.3, people)[:, None] + course
+    posts = written(world, world.authors, rng)
+    chance = 0.4 + rng.uniform(-0.3, 0.3, len(posts))[:, None] + course
     lonely = rng.binomial(posts.astype(int), np.clip(chance, 0, 1)).astype(float)
-    periods = course[after].mean() - course[~after].mean()
-    return Corpus(posts, lonely, {"effect": world.effect, "periods": float(periods)})
+    truths = {name: float(weights_M @ course) for name, weights_M in weights.items()}
+    return Corpus(posts, lonely, {"effect": world.effect, **truths})
 
 
 def cells_of(posts_CM: Floats, lonely_CM: Floats, seed: int) -> Cells:
@@ -112,35 +140,43 @@ def cells_of(posts_CM: Floats, lonely_CM: Floats, seed: int) -> Cells:
     draws = resampled_totals(sparse.csr_array(sums), REPLICATES, seed)
     keys = pl.DataFrame({"period": [BEFORE] * CUT + [AFTER] * (MONTHS - CUT), "inside": True})
     totals = sums.sum(axis=0).reshape(MONTHS, 2)
-    return Cells(keys, COLUMNS, totals, draws.reshape(REPLICATES, MONTHS, 2))
+    draws_RJK = draws.reshape(REPLICATES, MONTHS, 2)
+    return Cells(keys, COLUMNS, totals, draws_RJK, sparse.csr_array(sums))
 
 
 def course_of(cells: Cells) -> Series:
     """The monthly series."""
     values = ratios(cells.totals_JK, COLUMNS, ASKED)
     months, times = np.arange(MONTHS), np.arange(MONTHS, dtype=float)
-    return Series([str(m) for m in months], values, cells.totals_JK[:, 0], months >= CUT, times)
+    with np.errstate(invalid="ignore"):
+        drawn_RM = ratios(cells.draws_RJK, COLUMNS, ASKED)[..., 0]
+    moved_RM = np.where(np.isfinite(drawn_RM), drawn_RM, values[:, 0])
+    authors = np.cov(moved_RM, rowvar=False)[None]
+    names = [str(m) for m in months]
+    return Series(names, values, cells.totals_JK[:, 0], months >= CUT, times, authors)
 
 
 def estimated(found: Corpus, seed: int) -> Iterator[tuple[str, str, float, float]]:
     """Estimator, estimand, and the ends of its interval."""
     cells = cells_of(found.posts_CM, found.lonely_CM, seed)
     course = course_of(cells)
-    difference = _difference(*(cells.chosen(in_window(side)) for side in (BEFORE, AFTER)))
-    for estimand in ("periods", "effect"):
-        yield "difference", estimand, *_ends(difference)
+    all_posts = difference(*sides(cells, ASKED))
+    for estimand in ("posts", "effect"):
+        yield "difference", estimand, *_ends(all_posts)
     yield "authors_and_months", "effect", *_ends(_two_way(found))
-    yield "naive", "periods", *_naive(cells)
+    yield "naive", "posts", *_naive(cells)
     yield "blocks_of_time", "effect", *_ends(series.blocks_of_time(course, None, None))
     seasonal = series.seasonal(course)
     if seasonal is not None:
         yield "seasonal", "effect", *_ends(seasonal[0])
-    for name, hac in (("its_level", False), ("its_hac", True)):
-        yield name, "effect", *_level(course, hac=hac)
-    for name, both in (("one_post_an_author", False), ("within_author", True)):
-        told = _equal(found, seed, both=both)
+    level = interrupted.change(course.times_M, course.values_ME[:, 0], course.authors_EMM[0], CUT)
+    if level is not None:
+        yield "its_level", "effect", level.low[0], level.high[0]
+    yield "its_hac", "effect", *_hac(course)
+    for name, estimand in (("one_post_an_author", "authors"), ("within_author", "stayers")):
+        told = _equal(found, seed, both=estimand == "stayers")
         if told is not None:
-            yield name, "periods", *_ends(told)
+            yield name, estimand, *_ends(told)
 
 
 def _difference(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Estimate:
@@ -172,13 +208,14 @@ def _naive(cells: Cells) -> tuple[float, float]:
     return told.interval
 
 
-def _level(course: Series, *, hac: bool) -> tuple[float, float]:
-    values = course.values_ME[:, 0]
-    if hac:
-        fit = interrupted.hac(interrupted.design(course.times_M, CUT), values)
-        return float(fit.low[0]), float(fit.high[0])
-    told = interrupted.restricted(course.times_M, values, CUT)
-    return float(told.low[0]), float(told.high[0])
+def _hac(course: Series) -> tuple[float, float]:
+    """Newey and West's errors as statsmodels has them, with the factor for small samples and t."""
+    lags = int(np.floor(4 * (MONTHS / 100) ** (2 / 9)))
+    fit = OLS(course.values_ME[:, 0], interrupted.design(course.times_M, CUT)).fit(
+        cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": True}, use_t=True
+    )
+    low, high = np.asarray(fit.conf_int())[interrupted.LEVEL]
+    return float(low), float(high)
 
 
 def _equal(found: Corpus, seed: int, *, both: bool) -> Estimate | None:
@@ -203,7 +240,7 @@ def corrected(
     rng: np.random.Generator, seed: int
 ) -> Iterator[tuple[str, str, float, float, float]]:
     """Estimator, estimand, ends and truth, where the classifier errs more after the cut."""
-    found = corpus(World(), rng)
+    found = corpus(World(), {}, rng)
     rates = {BEFORE: (0.90, 0.97), AFTER: (0.80, 0.90)}
     marked = np.empty_like(found.lonely_CM)
     for side, part in ((BEFORE, slice(None, CUT)), (AFTER, slice(CUT, None))):
@@ -213,15 +250,12 @@ def corrected(
         marked[:, part] = rng.binomial(true, sensitivity) + rng.binomial(false, 1 - specificity)
     cells = cells_of(found.posts_CM, marked, seed)
     truth = found.truths["effect"]
-    raw = _difference(*(cells.chosen(in_window(side)) for side in (BEFORE, AFTER)))
-    yield "raw scores", "effect", *_ends(raw), truth
-    told = defaultdict(list)
+    yield "raw scores", "effect", *_ends(difference(*sides(cells, ASKED))), truth
+    told, drawn = defaultdict(list), []
     for side, part in ((BEFORE, slice(None, CUT)), (AFTER, slice(CUT, None))):
         totals, draws = cells.chosen(in_window(side))
-        share, error = (
-            float(totals[1] / totals[0]),
-            float(np.std(draws[:, 1] / draws[:, 0], ddof=1)),
-        )
+        drawn.append(draws[:, 1] / draws[:, 0])
+        share, error = float(totals[1] / totals[0]), float(np.std(drawn[-1], ddof=1))
         posts, lonely = found.posts_CM[:, part].sum(), found.lonely_CM[:, part].sum()
         true = (rng.random(GOLD) < lonely / posts).astype(float)
         sensitivity, specificity = rates[side]
@@ -241,8 +275,9 @@ def corrected(
         told["rogan_gladen"].append(
             correction.rogan_gladen(share, error, correction.rates(true, marks, ones))
         )
+    shared = correction.covariance(drawn[0], drawn[1])
     for name, (before, after) in told.items():
-        yield name, "effect", *correction.difference(before, after).interval, truth
+        yield name, "effect", *correction.difference(before, after, shared).interval, truth
 
 
 def main() -> None:
@@ -256,14 +291,16 @@ def main() -> None:
     globals().update(MONTHS=asked.months, CUT=asked.months * 3 // 4)
     began = time.process_time()
     held: dict[tuple[str, str], dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for number, name in enumerate(asked.worlds):
+    for name in asked.worlds:
+        number = [*WORLDS, "classifier"].index(name)
+        weights = month_weights(WORLDS[name]) if name in WORLDS else {}
         for run in range(asked.runs):
             rng = np.random.default_rng([asked.seed, number, run])
             if name == "classifier":
                 for estimator, estimand, low, high, truth in corrected(rng, run):
                     held[estimator, estimand][name].append(low <= truth <= high)
                 continue
-            found = corpus(WORLDS[name], rng)
+            found = corpus(WORLDS[name], weights, rng)
             for estimator, estimand, low, high in estimated(found, run):
                 held[estimator, estimand][name].append(low <= found.truths[estimand] <= high)
             if WORLDS[name].effect == 0:

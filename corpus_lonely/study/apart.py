@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from corpus_lonely.study.effects import adjusted, count_of, names_of, numbers, sides
+from corpus_lonely.study.effects import adjusted, count_of, difference, names_of, numbers, sides
 from corpus_lonely.study.estimands import estimands
-from corpus_lonely.study.inference import Cells, estimate
+from corpus_lonely.study.inference import Cells
 from corpus_lonely.study.panel import OTHERS
 from corpus_lonely.study.periods import AFTER, BEFORE
 from corpus_lonely.taxonomy import Taxonomy
@@ -65,10 +65,10 @@ def _table(
     told_as = "kind" if name == "kind" else "value"
     for value, members in pools.items():
         rows = pl.col(name).is_in(members)
-        before, after, before_R, after_R = sides(cells, asked, rows)
-        told = estimate(after - before, after_R - before_R)
+        before, after = sides(cells, asked, rows)
+        told = difference(before, after)
         own = inside.filter(rows)
-        columns = {"before": before, "after": after, "difference": told.value, "low": told.low,
+        columns = {"before": before.value_E, "after": after.value_E, "difference": told.value, "low": told.low,
                    "high": told.high, "p": told.p}  # fmt: skip
         counts = [
             pl.lit(count_of(own, "posts", side)).alias(f"posts_{side}") for side in (BEFORE, AFTER)

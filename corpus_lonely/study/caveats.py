@@ -27,7 +27,7 @@ def caveats(report: StudyReport, kind: str, min_authors: int) -> list[str]:
     told = [
         *_about_errors(report),
         _about_periods(report),
-        _about_intervals(report),
+        _about_intervals(),
         *_about_estimators(report),
         *_about_kinds(coverage, kind),
         *caveats_of(report.mix, corrected=report.is_corrected),
@@ -89,12 +89,10 @@ def _about_periods(report: StudyReport) -> str:
     )
 
 
-def _about_intervals(report: StudyReport) -> str:
-    by_month = _estimators(report, "blocks_of_time", "seasonal", "its_level")
+def _about_intervals() -> str:
     return (
         "The intervals of before against after resample authors; what a month does to everyone at once is not in them, but in "
-        f"`authors_and_months`. Estimates by month ({', '.join(by_month)}) take months for independent, and are too sure where the same "
-        "few people write for many months. q adjusts p for the number of labels (Benjamini and Hochberg); intervals are not adjusted"
+        "`authors_and_months`. q adjusts p for the number of labels (Benjamini and Hochberg); intervals are not adjusted"
     )
 
 

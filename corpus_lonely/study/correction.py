@@ -20,6 +20,8 @@ class Corrected:
 
     value: float
     error: float
+    slope: float = 1.0
+    """How far the truth is taken to move where the score that it corrects moves by 1, as authors make it."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -27,9 +29,22 @@ class Corrected:
         return self.value - Z * self.error, self.value + Z * self.error
 
 
-def difference(before: Corrected, after: Corrected) -> Corrected:
-    """After less before, of two samples drawn apart."""
-    return Corrected(after.value - before.value, float(np.hypot(after.error, before.error)))
+def difference(before: Corrected, after: Corrected, shared: float = 0.0) -> Corrected:
+    """After less before, of two labelled samples drawn apart.
+
+    shared: covariance of the scores of the two periods, for some authors wrote in both. Above what the errors allow
+    it says nothing, and is left out.
+    """
+    apart = before.error**2 + after.error**2
+    variance = apart - 2 * before.slope * after.slope * shared
+    error = float(np.sqrt(variance if variance > 0 else apart))
+    return Corrected(after.value - before.value, error)
+
+
+def covariance(before_R: Floats, after_R: Floats) -> float:
+    """Of two numbers in the replicates where both are defined; 0 where these are fewer than two."""
+    known = np.isfinite(before_R) & np.isfinite(after_R)
+    return float(np.cov(before_R[known], after_R[known])[0, 1]) if known.sum() > 1 else 0.0
 
 
 def mean_powered(
@@ -60,7 +75,7 @@ def mean_powered(
     error = sample_error(rectifier_n, weights_n, strata_n)
     value = power * scored_mean + rectified
     factor = max(power, carried(truth_n, scored_n, weights_n)) if clustered else power
-    return Corrected(value, float(np.hypot(factor * scored_error, error)))
+    return Corrected(value, float(np.hypot(factor * scored_error, error)), factor)
 
 
 def least_variance(truth_n: Floats, scored_n: Floats, weights_n: Floats, posts: int) -> float:
@@ -135,8 +150,9 @@ def ratio_powered(
     ratio = top / bottom
     rest_n = (truth_a - ratio * truth_b) - power * (scored_a - ratio * scored_b)
     moved = carried(truth_a - ratio * truth_b, scored_a - ratio * scored_b, weights_n)
-    error = np.hypot(max(power, moved) * line_error, sample_error(rest_n, weights_n, strata_n))
-    return Corrected(ratio, float(error) / bottom)
+    factor = max(power, moved)
+    error = np.hypot(factor * line_error, sample_error(rest_n, weights_n, strata_n))
+    return Corrected(ratio, float(error) / bottom, factor / bottom)
 
 
 @dataclass(frozen=True)
@@ -179,4 +195,4 @@ def rogan_gladen(found: float, found_error: float, of: Rates) -> Corrected:
         + (value * of.sensitivity_error) ** 2
         + ((1 - value) * of.specificity_error) ** 2
     )
-    return Corrected(value, float(np.sqrt(variance)) / youden)
+    return Corrected(value, float(np.sqrt(variance)) / youden, 1 / youden)

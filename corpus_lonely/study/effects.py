@@ -1,5 +1,7 @@
 """The tables of a study: month by month, before against after, and each month against before."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
@@ -53,13 +55,13 @@ def periods_table(cells: Cells, counts: pl.DataFrame, taxonomy: Taxonomy) -> pl.
     """
     asked = estimands(taxonomy)
     both = sides(cells, asked)
-    difference, ratio = both_estimates(*both)
+    moved, times = difference(*both), ratio(*both)
     columns = {
-        "before": both[0], "after": both[1],
-        "difference": difference.value, "difference_low": difference.low,
-        "difference_high": difference.high,
-        "ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high,
-        "p": difference.p, "q": adjusted(difference.p, asked),
+        "before": both[0].value_E, "after": both[1].value_E,
+        "difference": moved.value, "difference_low": moved.low,
+        "difference_high": moved.high,
+        "ratio": times.value, "ratio_low": times.low, "ratio_high": times.high,
+        "p": moved.p, "q": adjusted(moved.p, asked),
     }  # fmt: skip
     table = names_of(asked).with_columns(numbers(columns))
     told = {
@@ -88,29 +90,48 @@ def numbers(columns: dict[str, Floats]) -> list[pl.Series]:
     ]
 
 
-def sides(
-    cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Before and after, of all cells in the windows or of some: values [E], then draws [R, E]."""
+@dataclass(frozen=True)
+class Side:
+    """Shares of some cells: values, replicates, and the values without each cluster, where clusters are known."""
+
+    value_E: Floats
+    drawn_RE: Floats
+    left_out_CE: Floats | None
+
+
+def side_of(cells: Cells, asked: list[Estimand], rows: pl.Expr) -> Side:
+    """Of the cells that `rows` chooses."""
+    totals, draws = cells.chosen(rows)
+    left_out = cells.left_out(rows)
+    without = None if left_out is None else ratios(left_out, cells.columns, asked)
+    return Side(ratios(totals, cells.columns, asked), ratios(draws, cells.columns, asked), without)
+
+
+def sides(cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None) -> tuple[Side, Side]:
+    """Before and after, of all cells in the windows or of some."""
     every = pl.lit(True) if rows is None else rows
-    chosen = [cells.chosen(in_window(side) & every) for side in (BEFORE, AFTER)]
-    (before, after), (before_R, after_R) = (
-        (ratios(one, cells.columns, asked) for one in both) for both in zip(*chosen, strict=True)
-    )
-    return before, after, before_R, after_R
+    before, after = (side_of(cells, asked, in_window(side) & every) for side in (BEFORE, AFTER))
+    return before, after
 
 
-def both_estimates(
-    before_E: Floats, after_E: Floats, before_RE: Floats, after_RE: Floats
-) -> tuple[Estimate, Estimate]:
-    """Difference and ratio; a ratio over nothing is NaN."""
+def difference(before: Side, after: Side) -> Estimate:
+    """After less before."""
+    left_out = None
+    if before.left_out_CE is not None and after.left_out_CE is not None:
+        left_out = after.left_out_CE - before.left_out_CE
+    value, drawn = after.value_E - before.value_E, after.drawn_RE - before.drawn_RE
+    return estimate(value, drawn, left_out_CE=left_out)
+
+
+def ratio(before: Side, after: Side) -> Estimate:
+    """After over before; over nothing it is NaN."""
+    left_out = None
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(before_E > 0, after_E / before_E, np.nan)
-        ratio_RE = after_RE / before_RE
-    return (
-        estimate(after_E - before_E, after_RE - before_RE),
-        estimate(ratio, ratio_RE, null=1.0),
-    )
+        if before.left_out_CE is not None and after.left_out_CE is not None:
+            left_out = after.left_out_CE / before.left_out_CE
+        value = np.where(before.value_E > 0, after.value_E / before.value_E, np.nan)
+        drawn = after.drawn_RE / before.drawn_RE
+    return estimate(value, drawn, null=1.0, left_out_CE=left_out)
 
 
 def adjusted(p_E: Floats, asked: list[Estimand]) -> Floats:
@@ -139,14 +160,10 @@ def events_table(cells: Cells, months: pl.DataFrame, taxonomy: Taxonomy) -> pl.D
     Pointwise intervals that resample authors; months without a shown row are left out.
     """
     asked = estimands(taxonomy)
-    base, base_R = cells.chosen(in_window(BEFORE))
-    base_E, base_RE = (ratios(x, cells.columns, asked) for x in (base, base_R))
-    parts = []
+    base, parts = side_of(cells, asked, in_window(BEFORE)), []
     for month, period in months.filter(~pl.col("suppressed")).select("month", "period").iter_rows():
         here = (pl.col("month") == month) & (pl.col("period") == period)
-        totals, draws = cells.chosen(here)
-        now, drawn = (ratios(x, cells.columns, asked) for x in (totals, draws))
-        told = estimate(now - base_E, drawn - base_RE)
+        told = difference(base, side_of(cells, asked, here))
         parts.append(
             rows_of("event", told, "", asked)
             .drop("estimator", "p", "q", "note")

@@ -60,11 +60,14 @@ def _lines(
         rows = labelled.rows.filter(pl.col("period") == period)
         way = _powered if method == "prediction_powered" else _mean_scores
         way = _rogan if estimand.numerator == "above" else way
-        raw, told = way(rows, cells, estimand, period)
-        sides[period] = (raw, told, len(rows))
-        yield (*names, period, raw, told.value, *told.interval, len(rows))
-    (raw_b, before, n_b), (raw_a, after, n_a) = sides[BEFORE], sides[AFTER]
-    moved = correction.difference(before, after)
+        scores, told, drawn_R = way(rows, cells, estimand, period)
+        sides[period] = (scores.raw, told, drawn_R, len(rows))
+        yield (*names, period, scores.raw, told.value, *told.interval, len(rows))
+    (raw_b, before, b_R, n_b), (raw_a, after, a_R, n_a) = sides[BEFORE], sides[AFTER]
+    if way is _mean_scores:
+        moved = mean_scores.corrected(after.value - before.value, a_R - b_R)
+    else:
+        moved = correction.difference(before, after, correction.covariance(b_R, a_R))
     yield (*names, "difference", raw_a - raw_b, moved.value, *moved.interval, n_b + n_a)
 
 
@@ -108,22 +111,24 @@ def _scores(cells: Cells, estimand: Estimand, period: str) -> _Scores:
     return _Scores(*sums, draws[:, above], draws[:, below], draws[:, posts])
 
 
-def _rogan(
-    rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str
-) -> tuple[float, Corrected]:
+_Told = tuple[_Scores, Corrected, Floats]
+"""What is scored, what is true, and [R] a replicate of the authors: the score, or with `_mean_scores` the truth."""
+
+
+def _rogan(rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str) -> _Told:
     scores = _scores(cells, estimand, period)
     told = correction.rogan_gladen(scores.raw, scores.error, _rates(rows, estimand.group))
-    return scores.raw, told
+    return scores, told, scores.above_R / scores.below_R
 
 
-def _mean_scores(
-    rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str
-) -> tuple[float, Corrected]:
+def _mean_scores(rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str) -> _Told:
     """Rogan and Gladen's, of mean scores: the label's true share of posts, over that of lonely ones where asked."""
     scores = _scores(cells, estimand, period)
     weights_n, strata_n = rows["weight"].to_numpy(), rows["stratum"].to_numpy()
     replicates = min(mean_scores.MOST_REPLICATES, len(scores.posts_R))
-    weights_Rn = mean_scores.resampled_weights(weights_n, strata_n, replicates, seed=0)
+    weights_Rn = mean_scores.resampled_weights(
+        weights_n, strata_n, replicates, seed=(BEFORE, AFTER).index(period)
+    )
 
     def shares(name: str, total: float, total_R: Floats) -> tuple[Floats, Floats]:
         pair = rows[f"truth_{name}"].to_numpy(), rows[name].to_numpy()
@@ -137,34 +142,35 @@ def _mean_scores(
     if estimand.denominator != "posts":
         below, below_R = shares(estimand.denominator, scores.below, scores.below_R)
         value, draws_R = mean_scores.over(value, below), mean_scores.over(draws_R, below_R)
-    return scores.raw, mean_scores.corrected(float(value), draws_R)
+    return scores, mean_scores.corrected(float(value), draws_R), draws_R
 
 
-def _powered(
-    rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str
-) -> tuple[float, Corrected]:
+def _powered(rows: pl.DataFrame, cells: Cells, estimand: Estimand, period: str) -> _Told:
     scores = _scores(cells, estimand, period)
     raw, posts = scores.raw, scores.posts
     weights, strata = rows["weight"].to_numpy(), rows["stratum"].to_numpy()
     truth = rows[f"truth_{estimand.numerator}"].to_numpy()
     scored = rows[estimand.numerator].to_numpy()
+    raw_R = scores.above_R / scores.below_R
     if (
         not truth.any()
     ):  # a sample without any tells neither how many there are nor how sure that is
-        return raw, Corrected(float("nan"), float("nan"))
+        return scores, Corrected(float("nan"), float("nan")), raw_R
     if estimand.denominator == "posts":
-        return raw, correction.mean_powered(
+        told = correction.mean_powered(
             truth, scored, weights,
             scored_mean=raw, scored_error=scores.error,
             posts=posts, strata_n=strata, clustered=True,
         )  # fmt: skip
-    line = (scores.above_R - raw * scores.below_R) / scores.posts_R
+        return scores, told, raw_R
+    line_R = (scores.above_R - raw * scores.below_R) / scores.posts_R
     under: tuple[Floats, Floats] = (
         rows[f"truth_{estimand.denominator}"].to_numpy(),
         rows[estimand.denominator].to_numpy(),
     )
-    return raw, correction.ratio_powered(
+    told = correction.ratio_powered(
         (truth, scored), under, weights,
         above_mean=scores.above / posts, below_mean=scores.below / posts,
-        line_error=float(np.std(line, ddof=1)), posts=posts, strata_n=strata,
+        line_error=float(np.std(line_R, ddof=1)), posts=posts, strata_n=strata,
     )  # fmt: skip
+    return scores, told, line_R

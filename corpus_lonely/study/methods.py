@@ -21,15 +21,21 @@ def methods(report: StudyReport) -> str:
         f"{periods['authors_before']:,} authors before {report.cut} with {periods['posts_after']:,} posts by "
         f"{periods['authors_after']:,} authors from that day (UTC) on. A label's share among lonely posts is the sum of "
         "P(lonely) * P(label | lonely) over the sum of P(lonely). Differences have 95 % percentile intervals of a bootstrap "
-        "that resamples authors with all their posts; a post without an author is a cluster of its own. "
+        "that resamples authors with all their posts, widened for authors who are few or write unequally (leverage as in Bell and McCaffrey 2002, "
+        "t with the degrees of freedom of the jackknife); a post without an author is a cluster of its own. "
         "P-values were adjusted over the labels by Benjamini and Hochberg's procedure. For a second interval of the same differences, authors and "
-        "blocks of three months were both taken as clusters "
-        "(Cameron, Gelbach and Miller 2011)"
+        "blocks of three months were both taken as clusters: to the variance that authors make, their leverage undone, comes that of shocks of "
+        "blocks, which is what blocks differ by beyond what their authors make of it, with Satterthwaite's degrees of freedom"
     )
+    if {"blocks_of_time", "seasonal", "its_level"} & set(notes):
+        text += (
+            ". Estimates by month reckon with authors who write in several months, by the covariance of months over resampled authors, and "
+            "with shocks that a month brings to all, whose restricted likelihood was integrated over their size with a flat prior"
+        )
     if "its_level" in notes:
         text += (
-            ", and an interrupted time series of monthly shares was fitted with AR(1) errors by restricted maximum likelihood and "
-            f"Satterthwaite's degrees of freedom ({notes['its_level'].split(', ')[1]})"
+            f". An interrupted time series ({notes['its_level']}) was fitted by generalised least squares, with shocks that may last from "
+            "month to month (AR(1), integrated over the correlation too)"
         )
     if "placebo_dates" in notes:
         text += (

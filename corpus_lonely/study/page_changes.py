@@ -146,12 +146,8 @@ def _estimator_rows(rows: pl.DataFrame) -> Iterator[list[str]]:
             points(row["estimate"], digits=2),
             interval(row["low"], row["high"], form="+.2f"),
             p_value(row["p"]),
-            escape(_in_words(row["note"])),
+            escape(row["note"]),
         ]
-
-
-def _in_words(note: str) -> str:
-    return note.replace("reml_ar1", "restricted maximum likelihood, AR(1)")
 
 
 _METHODS = {"prediction_powered": "prediction powered", "rogan_gladen": "Rogan and Gladen"}

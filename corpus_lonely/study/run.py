@@ -72,7 +72,7 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
     if sums.strata is not None:
         strata = resampled_cells(sums.strata, columns, replicates, seed)
     estimates, placebo = estimates_table(
-        cells, sums.clusters, series_of(sums.months, columns, asked), sums.authors, taxonomy,
+        cells, sums.clusters, series_of(sums.months, columns, asked, cells), sums.authors, taxonomy,
         windows=(settings.pre, settings.post), replicates=replicates, seed=seed, strata=strata,
     )  # fmt: skip
     coverage = coverage_of(
@@ -172,16 +172,13 @@ def _facts(report: StudyReport, settings: StudySettings) -> dict[str, Any]:
         "marked_by": _marked_by(settings.marks),
         "taxonomy": report.taxonomy.name,
         "measures": measures_told(report.taxonomy.root, settings.threshold),
-        "interval": "95 % percentile bootstrap over authors; a post without an author is a cluster of its own",
+        "interval": "95 % percentile bootstrap over authors, widened where they are few or unequal; a post without an author is a cluster of its own",
         "estimators": ESTIMATORS,
         "coverage": asdict(report.coverage),
         "caveats": report.caveats,
         "versions": {
             "corpus_lonely": __version__,
             "python": platform.python_version(),
-            **{
-                name: version(name)
-                for name in ("polars", "numpy", "scipy", "statsmodels", "matplotlib")
-            },
+            **{name: version(name) for name in ("polars", "numpy", "scipy", "matplotlib")},
         },
     }

@@ -1,14 +1,17 @@
 """Authors and months at once: errors that people share with themselves, and that months share with all.
 
-V = V(authors) + V(blocks of months) - V(authors within blocks), Cameron, Gelbach and Miller 2011, of the
-linearised difference; t with Satterthwaite's degrees of freedom, for blocks are few.
+V = V(authors) + V(shocks of blocks of months), t with Satterthwaite's degrees of freedom, for blocks are few.
+V(authors) is the clustered variance with each author's leverage undone (Bell and McCaffrey 2002). Blocks differ because of
+shocks and because of who wrote in them: the second is known from the authors and taken off (a moment estimator). Cameron,
+Gelbach and Miller 2011 take off what authors add within blocks, which is too much where they write for several blocks: the mean
+of a side has followed them there.
 
-Shapes: N rows of sums (cluster, month, period), K columns, E estimands.
+Shapes: N rows of sums (cluster, month, period), K columns, E estimands, B blocks of a side.
 """
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import sparse, stats
 
 from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import Estimate, Floats, ratios
@@ -16,6 +19,7 @@ from corpus_lonely.study.periods import AFTER
 from corpus_lonely.study.series import BLOCK, FEWEST_BLOCKS
 
 _NAMES = ("cluster", "period", "month")
+_NOTHING = 1e-9
 
 
 def difference(sums: pl.DataFrame, columns: list[str], asked: list[Estimand]) -> Estimate:
@@ -45,51 +49,92 @@ def two_way(
     above, below = (
         [columns.index(getattr(e, part)) for e in asked] for part in ("numerator", "denominator")
     )
-    value, left_NE = np.zeros(len(asked)), np.zeros((len(sums_NK), len(asked)))
-    block_N, counts = np.zeros(len(sums_NK), dtype=np.int64), list[int]()
+    value, variance, random = np.zeros(len(asked)), np.zeros(len(asked)), np.zeros(len(asked))
+    moved_CE = np.zeros((int(cluster_N.max()) + 1, len(asked)))
+    enough = True
     for sign, chosen in ((-1, ~after_N), (1, after_N)):
         totals = sums_NK[chosen].sum(axis=0)
         share = ratios(totals, columns, asked)
         value += sign * share
         with np.errstate(invalid="ignore", divide="ignore"):
-            own = sums_NK[chosen][:, above] - share * sums_NK[chosen][:, below]
-            left_NE[chosen] = sign * own / totals[below]
-        numbers = (month_N[chosen] - month_N[chosen].min()) // BLOCK
-        # a rest shorter than a block joins the last
-        count = max(1, int(month_N[chosen].max() - month_N[chosen].min() + 1) // BLOCK)
-        block_N[chosen] = np.minimum(numbers, count - 1) + sum(counts)
-        counts.append(count)
-    if min(counts) < FEWEST_BLOCKS:
+            weight_NE = sums_NK[chosen][:, below] / totals[below]
+            left_NE = sums_NK[chosen][:, above] / totals[below] - share * weight_NE
+        block_N, count = _blocks(month_N[chosen])
+        enough &= count >= FEWEST_BLOCKS
+        own_CE = _sums(left_NE, cluster_N[chosen], len(moved_CE))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rest_CE = 1 - _sums(weight_NE, cluster_N[chosen], len(moved_CE))
+            # an author who wrote all leaves nothing to compare with, and 1 less 1 is seldom quite 0
+            moved_CE += sign * np.where(rest_CE > _NOTHING, own_CE / np.sqrt(rest_CE), np.nan)
+        shocks = _shocks(left_NE, weight_NE, own_CE, cluster_N[chosen], block_N, count)
+        variance += shocks
+        random += shocks**2 / max(count - 1, 1)
+    variance += (moved_CE**2).sum(axis=0)
+    if not enough:
         unknown = np.full(len(asked), np.nan)
         return Estimate(value, unknown, unknown, unknown)
-    return _interval(value, left_NE, cluster_N, block_N, counts)
-
-
-def _interval(
-    value: Floats, left_NE: Floats, cluster_N: np.ndarray, block_N: np.ndarray, counts: list[int]
-) -> Estimate:
-    blocks = sum(counts)
-    by_block = _squares(left_NE, block_N)
-    sides = [
-        side.sum(axis=0) * count / (count - 1)
-        for side, count in zip(np.split(by_block, [counts[0]]), counts, strict=True)
-    ]
-    people = _squares(left_NE, cluster_N).sum(axis=0)
-    both = _squares(left_NE, cluster_N * blocks + block_N).sum(axis=0)
-    # with few blocks the sum may come out below what people alone make uncertain: never below it
-    variance = np.maximum(people + sides[0] + sides[1] - both, people)
     with np.errstate(invalid="ignore", divide="ignore"):
-        below = sum(side**2 / (count - 1) for side, count in zip(sides, counts, strict=True))
-        freedom = np.maximum(variance**2 / below, min(counts) - 1)
-        reach = stats.t.ppf(0.975, freedom) * np.sqrt(variance)
-        p = 2 * stats.t.sf(np.abs(value) / np.sqrt(variance), freedom)
+        freedom = np.where(random > 0, variance**2 / random, np.inf)
+        error = np.where(variance > 0, np.sqrt(variance), np.nan)
+        reach = stats.t.ppf(0.975, freedom) * error
+        p = 2 * stats.t.sf(np.abs(value) / error, freedom)
     return Estimate(value, value - reach, value + reach, p)
 
 
-def _squares(left_NE: Floats, groups_N: np.ndarray) -> Floats:
-    """Squared sums of each group, [G, E]."""
-    _, place = np.unique(groups_N, return_inverse=True)
-    sums = np.zeros((int(place.max()) + 1, left_NE.shape[1]))
-    np.add.at(sums, place, left_NE)
-    squares: Floats = sums**2
-    return squares
+def _blocks(month_N: np.ndarray) -> tuple[np.ndarray, int]:
+    """The number of each row's block, among those that have any row, and how many these are."""
+    first = month_N.min()
+    # a rest shorter than a block joins the last
+    most = max(1, int(month_N.max() - first + 1) // BLOCK)
+    there, block_N = np.unique(
+        np.minimum((month_N - first) // BLOCK, most - 1), return_inverse=True
+    )
+    return block_N, len(there)
+
+
+def _shocks(
+    left_NE: Floats,
+    weight_NE: Floats,
+    own_CE: Floats,
+    cluster_N: np.ndarray,
+    block_N: np.ndarray,
+    count: int,
+) -> Floats:
+    """What shocks of the blocks of a side add to the variance of its share; not below 0.
+
+    With weights w of the blocks and shocks of variance s2, which add s2 * sum(w2), the blocks' sums of what is left hold
+    s2 * sum(w2 * (1 - 2w + sum(w2))); and what authors are found to make them differ by holds some of it too, `shared`, for
+    shocks are in what each author wrote.
+    """
+    block_BE = _sums(left_NE, block_N, count)
+    w_BE = _sums(weight_NE, block_N, count)
+    pairs, place_N = np.unique(cluster_N * count + block_N, return_inverse=True)
+    of_C, of_B = pairs // count, pairs % count
+    both_GE, h_GE = (_sums(x, place_N, len(pairs)) for x in (left_NE, weight_NE))
+    w_GE = w_BE[of_B]
+    squares = (w_BE**2).sum(axis=0)
+    by_authors = (
+        (both_GE**2).sum(axis=0)
+        - 2 * (w_GE * both_GE * own_CE[of_C]).sum(axis=0)
+        + squares * (own_CE**2).sum(axis=0)
+    )
+    left = (w_BE**2 * (1 - 2 * w_BE + squares)).sum(axis=0)
+    # for each author the squares of diag(h) - h w' - w h' + sum(h) w w', h being the weights of what they wrote in blocks
+    h_CE, hw_CE, hww_CE = (_sums(x, of_C, len(own_CE)) for x in (h_GE, h_GE * w_GE, h_GE * w_GE**2))
+    shared = (h_GE**2 * (1 + 2 * squares - 4 * w_GE)).sum(axis=0)
+    shared += (
+        (h_CE * squares) ** 2 + 2 * h_CE * hww_CE + 2 * hw_CE**2 - 4 * squares * h_CE * hw_CE
+    ).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        known = left - shared > _NOTHING * left
+        found = ((block_BE**2).sum(axis=0) - by_authors) * squares / (left - shared)
+    return np.where(known, np.maximum(found, 0.0), np.nan)
+
+
+def _sums(values_NE: Floats, groups_N: np.ndarray, count: int) -> Floats:
+    """Of each group, [count, E]."""
+    member = sparse.csr_array(
+        (np.ones(len(groups_N)), (groups_N, np.arange(len(groups_N)))), (count, len(groups_N))
+    )
+    sums: Floats = member @ values_NE
+    return sums

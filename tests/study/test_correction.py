@@ -157,6 +157,19 @@ def test_differences_add_their_variances() -> None:
     assert (told.value, told.error) == pytest.approx((0.1, 0.05))
 
 
+def test_authors_who_write_in_both_periods_make_a_difference_surer() -> None:
+    before, after = Corrected(0.2, 0.03, slope=1.2), Corrected(0.3, 0.04, slope=1.5)
+    told = correction.difference(before, after, shared=0.0004)
+    assert told.error == pytest.approx(np.sqrt(0.0009 + 0.0016 - 2 * 1.2 * 1.5 * 0.0004))
+    # more than the errors allow: no certainty is made of it
+    assert correction.difference(before, after, shared=0.01).error == pytest.approx(0.05)
+    draws = np.array([0.1, 0.2, np.nan, 0.4]), np.array([0.2, 0.1, 0.3, 0.5])
+    known = [0, 1, 3]
+    expected = np.cov(draws[0][known], draws[1][known])[0, 1]
+    assert correction.covariance(*draws) == pytest.approx(expected)
+    assert correction.covariance(np.full(4, np.nan), draws[1]) == 0
+
+
 def test_what_authors_add_to_the_truth_is_carried_over_from_the_score() -> None:
     truth = np.array([0.0, 1.0, 0.0, 1.0])
     # the score moves by half of what the truth does, so the truth moves by twice what the score does

@@ -128,6 +128,13 @@ def test_labels_correct_what_the_classifier_made_up(corpus: Path, tmp_path: Path
         assert row["raw"] > 0.1
         assert row["low"] < 0 < row["high"]
         assert abs(row["corrected"]) < 0.12
+    # the same authors write in both periods: a little surer than two samples of strangers
+    powered_rows = report.corrected.filter(
+        pl.col("method") == "prediction_powered", pl.col("measure") == "mean_probability"
+    )
+    width = dict(powered_rows.select("period", pl.col("high") - pl.col("low")).iter_rows())
+    strangers = np.hypot(width["before"], width["after"])
+    assert 0.8 * strangers < width["difference"] < 0.999 * strangers
     before = report.corrected.filter(
         pl.col("period") == "before", pl.col("measure") == "mean_probability"
     )

@@ -97,6 +97,50 @@ def half_width(before: np.ndarray, after: np.ndarray) -> float:
     return float(told.high[0] - told.low[0]) / 2
 
 
+def test_few_and_unequal_authors_make_an_interval_wider_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    draws = rng.normal(0.1, 0.02, (4000, 1)) + 0.0
+    value = np.array([0.1])
+    plain = estimate(value, draws)
+    moved = np.array([0.05, -0.01, 0.01, 0.0, 0.01, -0.01])
+    told = estimate(value, draws, left_out_CE=(value + moved)[:, None])
+    variance = (moved**2).sum()
+    wider = (variance / draws.std(ddof=1) ** 2) ** 0.25
+    freedom = 2 * variance**2 / ((moved**4).sum() - variance**2 / 5)
+    reach = wider * stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    assert wider > 1.2
+    assert told.low[0] - 0.1 == pytest.approx(reach * (plain.low[0] - 0.1))
+    assert told.high[0] - 0.1 == pytest.approx(reach * (plain.high[0] - 0.1))
+    error = wider * draws.std(ddof=1)
+    assert told.p[0] == pytest.approx(2 * stats.t.sf(0.1 / error, freedom))
+    # two authors have one degree of freedom, whatever their squares are
+    two = estimate(value, draws, left_out_CE=np.array([[0.12], [0.08]]))
+    assert two.high[0] - 0.1 > 5 * (plain.high[0] - 0.1)
+    # 2,000 authors who weigh alike leave it as it is
+    alike = np.repeat([[1.0], [-1.0]], 1000, axis=0) * draws.std() / np.sqrt(2000)
+    same = estimate(value, draws, left_out_CE=value + alike)
+    np.testing.assert_allclose([same.low, same.high], [plain.low, plain.high], rtol=1e-3)
+
+
+def test_a_label_that_nobody_has_keeps_its_interval_of_nothing() -> None:
+    zeros = np.zeros((50, 1))
+    told = estimate(np.zeros(1), zeros, left_out_CE=zeros)
+    assert (told.low[0], told.high[0]) == (0.0, 0.0)
+    rounding = estimate(np.zeros(1), zeros, left_out_CE=zeros + 1e-17)
+    assert (rounding.low[0], rounding.high[0]) == (0.0, 0.0)
+
+
+def test_cells_without_each_author_are_sums_without_them(table: pl.DataFrame) -> None:
+    sums = cluster_sums(table)
+    cells = resampled_cells(sums, COLUMNS, 20, 4)
+    left_out = cells.left_out(pl.col("period") == "before")
+    assert left_out is not None
+    names = sums["cluster"].unique().sort().to_list()
+    for place in (0, 7, len(names) - 1):
+        rest = sums.filter(pl.col("cluster") != names[place], pl.col("period") == "before")
+        np.testing.assert_allclose(left_out[place], rest.select(pl.col(COLUMNS).sum()).row(0))
+
+
 def split(posts: np.ndarray, lonely: np.ndarray, after: np.ndarray) -> tuple[Floats, Floats]:
     both = np.stack([posts, lonely], axis=1)
     return both * ~after[:, None], both * after[:, None]

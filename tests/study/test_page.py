@@ -103,7 +103,7 @@ def test_the_numbers_are_those_of_the_tables(report: StudyReport, text: str) -> 
 def test_what_it_tells_to_look_at_is_there(report: StudyReport, text: str) -> None:
     limits = text[text.index('id="limits"') : text.index('id="figure-trends"')]
     said = set(re.findall(r"“(.*?)”", limits))
-    assert said == {TITLES["authors_and_months"], TITLES["blocks_of_time"], TITLES["its_level"]}
+    assert said == {TITLES["authors_and_months"], TITLES["its_level"]}
     assert {name for name, title in TITLES.items() if title in said} <= set(report.estimates["estimator"])  # fmt: skip
     few = report.estimates.filter(pl.col("estimator") != "its_level")
     told = " ".join(caveats(replace(report, estimates=few, placebo=None), "both", 5))
@@ -127,7 +127,8 @@ def test_the_methods_have_the_real_numbers(report: StudyReport) -> None:
     assert (
         f"We scored {report.coverage.kept:,} posts by {report.coverage.authors:,} authors" in told
     )
-    assert "AR(1) errors by restricted maximum likelihood" in told
+    assert "by the covariance of months over resampled authors" in told
+    assert "AR(1), integrated over the correlation too" in told
     assert "not corrected for classifier error" in told
 
 

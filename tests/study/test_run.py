@@ -213,6 +213,20 @@ def test_where_all_months_are_suppressed_there_is_no_study(
         run_study(settings(scores, tmp_path / "report"))
 
 
+@pytest.mark.parametrize("by", ["month", "week"])
+def test_one_month_that_the_cut_splits_has_no_series(
+    table: pl.DataFrame, tmp_path: Path, by: str
+) -> None:
+    may = table.filter(pl.col("created_at").dt.strftime("%Y-%m") == "2019-05")
+    write_scores(tmp_path / "scores", may)
+    asked = settings(
+        tmp_path / "scores", tmp_path / "report", cut=date(2019, 5, 15), min_authors=2, by=by
+    )
+    there = set(run_study(asked).estimates["estimator"])
+    assert {"difference", "authors_and_months"} <= there
+    assert "its_level" not in there
+
+
 def test_without_authors_posts_stand_in_and_it_is_said(table: pl.DataFrame, tmp_path: Path) -> None:
     scores = write_scores(tmp_path / "s", table.drop("author"))
     report = run_study(settings(scores, tmp_path / "report"))
