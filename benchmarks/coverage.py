@@ -30,13 +30,12 @@ from statsmodels.regression.linear_model import OLS
 
 from corpus_lonely.study import correction, interrupted, panel, series, twoway
 from corpus_lonely.study.correction import Corrected
-from corpus_lonely.study.effects import difference, in_window, sides
+from corpus_lonely.study.effects import Side, difference, in_window, sides
 from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
     Floats,
-    estimate,
     ratios,
     resampled_totals,
 )
@@ -179,13 +178,6 @@ def estimated(found: Corpus, seed: int) -> Iterator[tuple[str, str, float, float
             yield name, estimand, *_ends(told)
 
 
-def _difference(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Estimate:
-    (b, b_R), (a, a_R) = (
-        tuple(ratios(x, COLUMNS, ASKED) for x in side) for side in (before, after)
-    )
-    return estimate(a - b, a_R - b_R)
-
-
 def _two_way(found: Corpus) -> Estimate:
     sums = np.stack([found.posts_CM, found.lonely_CM], axis=2).reshape(-1, 2)
     month = np.tile(np.arange(MONTHS), len(found.posts_CM))
@@ -231,9 +223,12 @@ def _equal(found: Corpus, seed: int, *, both: bool) -> Estimate | None:
     if len(clusters) < 30:
         return None
     sums = np.hstack([clusters.before_CK, clusters.after_CK])
-    drawn = np.hsplit(resampled_totals(sums, REPLICATES, seed), 2)
-    whole = np.hsplit(sums.sum(axis=0), 2)
-    return _difference((whole[0], drawn[0]), (whole[1], drawn[1]))
+    totals, drawn = sums.sum(axis=0), resampled_totals(sums, REPLICATES, seed)
+    parts = [np.split(part, 2, axis=-1) for part in (totals, drawn, totals - sums)]
+    before, after = (
+        Side(*(ratios(x, COLUMNS, ASKED) for x in side)) for side in zip(*parts, strict=True)
+    )
+    return difference(before, after)
 
 
 def corrected(

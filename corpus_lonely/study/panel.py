@@ -70,10 +70,14 @@ def equal_difference(
     """After less before; authors resampled."""
     columns, asked = sum_columns(taxonomy), estimands(taxonomy)
     sums = np.hstack([clusters.before_CK, clusters.after_CK])
-    before, after = (ratios(x, columns, asked) for x in np.hsplit(sums.sum(axis=0), 2))
-    drawn = np.hsplit(resampled_totals(sums, replicates, seed), 2)
-    before_RE, after_RE = (ratios(x, columns, asked) for x in drawn)
-    return estimate(after - before, after_RE - before_RE)
+    totals = sums.sum(axis=0)
+    before, after, *others = (
+        ratios(side, columns, asked)
+        for part in (totals, resampled_totals(sums, replicates, seed), totals - sums)
+        for side in np.split(part, 2, axis=-1)
+    )
+    before_RE, after_RE, before_CE, after_CE = others
+    return estimate(after - before, after_RE - before_RE, left_out_CE=after_CE - before_CE)
 
 
 def standardised(cells: Cells, asked: list[Estimand]) -> Estimate:
