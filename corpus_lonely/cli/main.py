@@ -30,6 +30,9 @@ from corpus_lonely.files import output_error
 # Read by OpenMP when torch is first imported, and inherited by Dask's workers: threads that wait spin
 # by default, and on a machine with anything else to do that costs far more than it gains (docs/log.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read by NumPy when it is first imported: its matrices are small here, and threads wait for each other over
+# them, ten times as long where other work is going on (docs/log.md). torch's are not touched by it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # oneDNN keeps a compiled product of matrices for each shape that it has met, by default 1,024 of them, and
 # torch as many: a worker grew by 300 MB over a million posts. With so many it is as fast (docs/log.md).
 for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):

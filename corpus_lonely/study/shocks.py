@@ -10,11 +10,9 @@ Shapes: M months (or blocks of them), P regressors, S standard deviations, G pai
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import optimize, special
-from threadpoolctl import ThreadpoolController
 
 from corpus_lonely.study.inference import Floats
 
@@ -90,11 +88,6 @@ def _sigmas(values_M: Floats, regressors_MP: Floats) -> Floats:
     return sigma_S
 
 
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
 def _believed(
     values_M: Floats, regressors_MP: Floats, authors_MM: Floats, correlations: Iterator[Floats]
 ) -> Believed | None:
@@ -104,16 +97,14 @@ def _believed(
     if not len(sigma_S):
         return None
     logs, means, errors = [], [], []
-    # matrices are small: threads would wait for each other, ten times as long where other work is going on
-    with _threads().limit(limits=1, user_api="blas"):
-        for correlation_MM in correlations:
-            log_S, mean_SP, error_SP = _pairs(
-                values_M, regressors_MP, authors_MM, correlation_MM, sigma_S
-            )
-            # the prior is flat on sigma, whose steps widen with it
-            logs.append(log_S + np.log(_STEPS))
-            means.append(mean_SP)
-            errors.append(error_SP)
+    for correlation_MM in correlations:
+        log_S, mean_SP, error_SP = _pairs(
+            values_M, regressors_MP, authors_MM, correlation_MM, sigma_S
+        )
+        # the prior is flat on sigma, whose steps widen with it
+        logs.append(log_S + np.log(_STEPS))
+        means.append(mean_SP)
+        errors.append(error_SP)
     every = np.concatenate(logs)
     weight_G = np.exp(every - every.max())
     return Believed(weight_G / weight_G.sum(), np.concatenate(means), np.concatenate(errors))
