@@ -30,13 +30,12 @@ from statsmodels.regression.linear_model import OLS
 
 from corpus_lonely.study import correction, interrupted, panel, series, twoway
 from corpus_lonely.study.correction import Corrected
-from corpus_lonely.study.effects import Side, difference, in_window, sides
+from corpus_lonely.study.effects import difference, in_window, sides
 from corpus_lonely.study.estimands import Estimand
 from corpus_lonely.study.inference import (
     Cells,
     Estimate,
     Floats,
-    ratios,
     resampled_totals,
 )
 from corpus_lonely.study.periods import AFTER, BEFORE
@@ -137,22 +136,20 @@ def cells_of(posts_CM: Floats, lonely_CM: Floats, seed: int) -> Cells:
     """As `resampled_cells` makes them, from arrays."""
     sums = np.stack([posts_CM, lonely_CM], axis=2).reshape(len(posts_CM), -1)
     draws = resampled_totals(sparse.csr_array(sums), REPLICATES, seed)
-    keys = pl.DataFrame({"period": [BEFORE] * CUT + [AFTER] * (MONTHS - CUT), "inside": True})
+    sides = [BEFORE] * CUT + [AFTER] * (MONTHS - CUT)
+    names = [f"{2015 + month // 12}-{month % 12 + 1:02d}" for month in range(MONTHS)]
+    keys = pl.DataFrame({"month": names, "period": sides, "inside": True})
     totals = sums.sum(axis=0).reshape(MONTHS, 2)
     draws_RJK = draws.reshape(REPLICATES, MONTHS, 2)
-    return Cells(keys, COLUMNS, totals, draws_RJK, sparse.csr_array(sums))
+    return Cells(keys, COLUMNS, totals, draws_RJK, sparse.csc_array(sums))
 
 
 def course_of(cells: Cells) -> Series:
     """The monthly series."""
-    values = ratios(cells.totals_JK, COLUMNS, ASKED)
-    months, times = np.arange(MONTHS), np.arange(MONTHS, dtype=float)
-    with np.errstate(invalid="ignore"):
-        drawn_RM = ratios(cells.draws_RJK, COLUMNS, ASKED)[..., 0]
-    moved_RM = np.where(np.isfinite(drawn_RM), drawn_RM, values[:, 0])
-    authors = np.cov(moved_RM, rowvar=False)[None]
-    names = [str(m) for m in months]
-    return Series(names, values, cells.totals_JK[:, 0], months >= CUT, times, authors)
+    sums = pl.DataFrame(cells.totals_JK, schema=COLUMNS)
+    shown = {"suppressed": pl.lit(False), "holds_cut": pl.lit(False)}
+    months = pl.concat([cells.keys, sums], how="horizontal").with_columns(**shown)
+    return series.series_of(months, COLUMNS, ASKED, cells)
 
 
 def estimated(found: Corpus, seed: int) -> Iterator[tuple[str, str, float, float]]:
@@ -222,13 +219,7 @@ def _equal(found: Corpus, seed: int, *, both: bool) -> Estimate | None:
     clusters = panel.Clusters(*sides)
     if len(clusters) < 30:
         return None
-    sums = np.hstack([clusters.before_CK, clusters.after_CK])
-    totals, drawn = sums.sum(axis=0), resampled_totals(sums, REPLICATES, seed)
-    parts = [np.split(part, 2, axis=-1) for part in (totals, drawn, totals - sums)]
-    before, after = (
-        Side(*(ratios(x, COLUMNS, ASKED) for x in side)) for side in zip(*parts, strict=True)
-    )
-    return difference(before, after)
+    return panel.resampled_difference(clusters, COLUMNS, ASKED, REPLICATES, seed)
 
 
 def corrected(

@@ -92,19 +92,17 @@ def numbers(columns: dict[str, Floats]) -> list[pl.Series]:
 
 @dataclass(frozen=True)
 class Side:
-    """Shares of some cells: values, replicates, and the values without each cluster, where clusters are known."""
+    """Shares of some posts: values, replicates, and the values without each cluster."""
 
     value_E: Floats
     drawn_RE: Floats
-    left_out_CE: Floats | None
+    left_out_CE: Floats
 
 
 def side_of(cells: Cells, asked: list[Estimand], rows: pl.Expr) -> Side:
     """Of the cells that `rows` chooses."""
-    totals, draws = cells.chosen(rows)
-    left_out = cells.left_out(rows)
-    without = None if left_out is None else ratios(left_out, cells.columns, asked)
-    return Side(ratios(totals, cells.columns, asked), ratios(draws, cells.columns, asked), without)
+    parts = (*cells.chosen(rows), cells.left_out(rows))
+    return Side(*(ratios(part, cells.columns, asked) for part in parts))
 
 
 def sides(cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None) -> tuple[Side, Side]:
@@ -116,19 +114,14 @@ def sides(cells: Cells, asked: list[Estimand], rows: pl.Expr | None = None) -> t
 
 def difference(before: Side, after: Side) -> Estimate:
     """After less before."""
-    left_out = None
-    if before.left_out_CE is not None and after.left_out_CE is not None:
-        left_out = after.left_out_CE - before.left_out_CE
     value, drawn = after.value_E - before.value_E, after.drawn_RE - before.drawn_RE
-    return estimate(value, drawn, left_out_CE=left_out)
+    return estimate(value, drawn, left_out_CE=after.left_out_CE - before.left_out_CE)
 
 
 def ratio(before: Side, after: Side) -> Estimate:
     """After over before; over nothing it is NaN."""
-    left_out = None
     with np.errstate(invalid="ignore", divide="ignore"):
-        if before.left_out_CE is not None and after.left_out_CE is not None:
-            left_out = after.left_out_CE / before.left_out_CE
+        left_out = after.left_out_CE / before.left_out_CE
         value = np.where(before.value_E > 0, after.value_E / before.value_E, np.nan)
         drawn = after.drawn_RE / before.drawn_RE
     return estimate(value, drawn, null=1.0, left_out_CE=left_out)

@@ -56,10 +56,10 @@ def _lines(
 ) -> Iterator[tuple[object, ...]]:
     sides = {}
     names = (estimand.group, estimand.label, estimand.measure, method)
+    way = _powered if method == "prediction_powered" else _mean_scores
+    way = _rogan if estimand.numerator == "above" else way
     for period in (BEFORE, AFTER):
         rows = labelled.rows.filter(pl.col("period") == period)
-        way = _powered if method == "prediction_powered" else _mean_scores
-        way = _rogan if estimand.numerator == "above" else way
         scores, told, drawn_R = way(rows, cells, estimand, period)
         sides[period] = (scores.raw, told, drawn_R, len(rows))
         yield (*names, period, scores.raw, told.value, *told.interval, len(rows))

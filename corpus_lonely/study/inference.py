@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 _DRAWS_AT_ONCE = 4_000_000
 """Draws held in memory at a time: 32 MB of them, and as much of counts."""
-_TAIL = 0.025
+TAIL = 0.025
+"""On each side of a 95 % interval."""
 _NOTHING = 1e-12
 """What rounding moves a share by."""
 _DEFINED = 0.99
@@ -35,21 +36,21 @@ class Cells:
     columns: list[str]
     totals_JK: Floats
     draws_RJK: Floats
-    clusters: Any = None
-    """The sums that were resampled, sparse, [C, J * K]; None where they are not known."""
+    clusters: Any
+    """The sums that were resampled, sparse by columns, [C, J * K]."""
 
     def chosen(self, rows: pl.Expr) -> tuple[Floats, Floats]:
         """Totals of all cells that `rows` chooses, shapes [K] and [R, K]."""
         mask = self.keys.select(rows).to_series().to_numpy()
         return self.totals_JK[mask].sum(axis=0), self.draws_RJK[:, mask].sum(axis=1)
 
-    def left_out(self, rows: pl.Expr) -> Floats | None:
-        """Totals of the same cells without each of the clusters, [C, K]; None where clusters are not known."""
-        if self.clusters is None:
-            return None
+    def left_out(self, rows: pl.Expr) -> Floats:
+        """Totals of the same cells without each of the clusters, [C, K]."""
         mask, wide = self.keys.select(rows).to_series().to_numpy(), len(self.columns)
-        every = sparse.csr_array(np.kron(mask.astype(float)[:, None], np.eye(wide)))
-        own_CK = np.asarray((self.clusters @ every).todense())
+        chosen = self.clusters[:, np.flatnonzero(np.repeat(mask, wide))]
+        own_CK = np.asarray(
+            (chosen @ sparse.vstack([sparse.eye_array(wide)] * mask.sum())).todense()
+        )
         left: Floats = self.totals_JK[mask].sum(axis=0) - own_CK
         return left
 
@@ -72,7 +73,7 @@ def resampled_cells(sums: pl.DataFrame, columns: list[str], replicates: int, see
     matrix = sparse.csr_array((values.ravel(), where), shape=shape)
     draws = resampled_totals(matrix, replicates, seed).reshape(replicates, len(keys), wide)
     totals = np.asarray(matrix.sum(axis=0)).reshape(len(keys), wide)
-    return Cells(keys, columns, totals, draws, matrix)
+    return Cells(keys, columns, totals, draws, matrix.tocsc())
 
 
 def resampled_totals(sums_CK: Any, replicates: int, seed: int) -> Floats:
@@ -130,8 +131,8 @@ def estimate(
         wider, freedom = np.ones_like(value), np.full_like(value, np.inf)
         if left_out_CE is not None:
             wider, freedom = _small_sample(left_out_CE[:, known] - value, spread)
-        reach = wider * stats.t.ppf(1 - _TAIL, freedom) / stats.norm.ppf(1 - _TAIL)
-        ends = np.nanpercentile(kept, [100 * _TAIL, 100 * (1 - _TAIL)], axis=0)
+        reach = wider * stats.t.ppf(1 - TAIL, freedom) / stats.norm.ppf(1 - TAIL)
+        ends = np.nanpercentile(kept, [100 * TAIL, 100 * (1 - TAIL)], axis=0)
         low[known], high[known] = value + reach * (ends - value)
         with np.errstate(invalid="ignore", divide="ignore"):
             p[known] = 2 * stats.t.sf(np.abs(value - null) / (wider * spread), freedom)

@@ -8,28 +8,16 @@ and shocks of months that may last (`shocks`). Newey and West's errors, which st
 Shapes: M months, P parameters.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from corpus_lonely.study import shocks
-from corpus_lonely.study.inference import Floats
+from corpus_lonely.study.inference import Estimate, Floats
 
 _SEASONAL = 36
 _FEWEST = 12
 _FEWEST_A_SIDE = 4
 LEVEL, SLOPE = 2, 3
 """Columns of the design: the change of level, and of slope a month."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """The change of level at the cut and of slope a month, [2] each, with a 95 % interval."""
-
-    value: Floats
-    low: Floats
-    high: Floats
-    p: Floats
 
 
 def design(times_M: Floats, cut: float) -> Floats:
@@ -42,8 +30,8 @@ def design(times_M: Floats, cut: float) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def change(times_M: Floats, values_M: Floats, authors_MM: Floats, cut: float) -> Change | None:
-    """Fits one series; None where it is flat or too short: 12 months, and 4 on each side, are needed.
+def change(times_M: Floats, values_M: Floats, authors_MM: Floats, cut: float) -> Estimate | None:
+    """The change of level at the cut, and of slope a month, [2]; None where it is flat or too short: 12 months, and 4 on each side, are needed.
 
     authors_MM: covariance of the values over authors resampled.
     """
@@ -53,4 +41,4 @@ def change(times_M: Floats, values_M: Floats, authors_MM: Floats, cut: float) ->
     found = shocks.generalised(values_M, design(times_M, cut), authors_MM, times_M)
     if found is None:
         return None
-    return Change(*np.array([found.of(LEVEL), found.of(SLOPE)]).T)
+    return Estimate(*np.array([found.of(LEVEL), found.of(SLOPE)]).T)

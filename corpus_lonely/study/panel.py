@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from corpus_lonely.study.effects import Side, difference
 from corpus_lonely.study.estimands import Estimand, estimands, sum_columns
 from corpus_lonely.study.inference import (
     Cells,
@@ -68,16 +69,21 @@ def equal_difference(
     clusters: Clusters, taxonomy: Taxonomy, replicates: int, seed: int
 ) -> Estimate:
     """After less before; authors resampled."""
-    columns, asked = sum_columns(taxonomy), estimands(taxonomy)
+    return resampled_difference(
+        clusters, sum_columns(taxonomy), estimands(taxonomy), replicates, seed
+    )
+
+
+def resampled_difference(
+    clusters: Clusters, columns: list[str], asked: list[Estimand], replicates: int, seed: int
+) -> Estimate:
+    """The same of any columns."""
     sums = np.hstack([clusters.before_CK, clusters.after_CK])
     totals = sums.sum(axis=0)
-    before, after, *others = (
-        ratios(side, columns, asked)
-        for part in (totals, resampled_totals(sums, replicates, seed), totals - sums)
-        for side in np.split(part, 2, axis=-1)
-    )
-    before_RE, after_RE, before_CE, after_CE = others
-    return estimate(after - before, after_RE - before_RE, left_out_CE=after_CE - before_CE)
+    parts = (totals, resampled_totals(sums, replicates, seed), totals - sums)
+    periods = zip(*(np.split(part, 2, axis=-1) for part in parts), strict=True)
+    before, after = (Side(*(ratios(part, columns, asked) for part in side)) for side in periods)
+    return difference(before, after)
 
 
 def standardised(cells: Cells, asked: list[Estimand]) -> Estimate:

@@ -138,13 +138,13 @@ def seasonal(series: Series) -> tuple[Estimate, int, int] | None:
     chosen = [*range(series.cut - span, series.cut), *range(series.cut, series.cut + span)]
     if span < FEWEST_BLOCKS or chosen[0] < 0:
         return None
-    first, years = series.times_M[chosen[0]], 1
-    while first - _YEAR * (years + 1) >= 0:
-        years += 1
+    years = int(series.times_M[chosen[0]] // _YEAR)
+    if years < 1:
+        return None
     lone = np.zeros((len(chosen), len(series.months)))
     for place, row in enumerate(chosen):
         earlier = [series.times_M[row] - _YEAR * back for back in range(1, years + 1)]
-        if first < _YEAR or not all(time in known for time in earlier):
+        if not all(time in known for time in earlier):
             return None
         lone[place, row] = 1
         lone[place, [known[time] for time in earlier]] = -1 / years

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-from corpus_lonely.study.inference import Floats
+from corpus_lonely.study.inference import TAIL, Floats
 
 _STEPS = (np.arange(160) + 0.5) / 160
 _WIDEST = 16.0
 """The largest sigma, in residual standard deviations: few months leave it open how large it is."""
 _NOTHING = 1e-10
 _RHOS = np.arange(0.0, 0.95, 0.1)
-_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Believed:
             float(
                 optimize.brentq(lambda x, part=part: below(x) - part, value - reach, value + reach)
             )
-            for part in (_TAIL, 1 - _TAIL)
+            for part in (TAIL, 1 - TAIL)
         )
         # both from their own tail, for 1 less a number near 1 is noise
         tails = (float(self.weight_G @ special.ndtr(side * mean_G / error_G)) for side in (1, -1))

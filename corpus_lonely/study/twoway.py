@@ -9,12 +9,14 @@ of a side has followed them there.
 Shapes: N rows of sums (cluster, month, period), K columns, E estimands, B blocks of a side.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from scipy import sparse, stats
 
 from corpus_lonely.study.estimands import Estimand
-from corpus_lonely.study.inference import Estimate, Floats, ratios
+from corpus_lonely.study.inference import TAIL, Estimate, Floats, ratios
 from corpus_lonely.study.periods import AFTER
 from corpus_lonely.study.series import BLOCK, FEWEST_BLOCKS
 
@@ -46,39 +48,59 @@ def two_way(
     asked: list[Estimand],
 ) -> Estimate:
     """The same from arrays; clusters are numbered from 0, months count on from any year."""
-    above, below = (
-        [columns.index(getattr(e, part)) for e in asked] for part in ("numerator", "denominator")
+    clusters = int(cluster_N.max()) + 1
+    before, after = (
+        _side(sums_NK[rows], cluster_N[rows], month_N[rows], clusters, columns, asked)
+        for rows in (~after_N, after_N)
     )
-    value, variance, random = np.zeros(len(asked)), np.zeros(len(asked)), np.zeros(len(asked))
-    moved_CE = np.zeros((int(cluster_N.max()) + 1, len(asked)))
-    enough = True
-    for sign, chosen in ((-1, ~after_N), (1, after_N)):
-        totals = sums_NK[chosen].sum(axis=0)
-        share = ratios(totals, columns, asked)
-        value += sign * share
-        with np.errstate(invalid="ignore", divide="ignore"):
-            weight_NE = sums_NK[chosen][:, below] / totals[below]
-            left_NE = sums_NK[chosen][:, above] / totals[below] - share * weight_NE
-        block_N, count = _blocks(month_N[chosen])
-        enough &= count >= FEWEST_BLOCKS
-        own_CE = _sums(left_NE, cluster_N[chosen], len(moved_CE))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rest_CE = 1 - _sums(weight_NE, cluster_N[chosen], len(moved_CE))
-            # an author who wrote all leaves nothing to compare with, and 1 less 1 is seldom quite 0
-            moved_CE += sign * np.where(rest_CE > _NOTHING, own_CE / np.sqrt(rest_CE), np.nan)
-        shocks = _shocks(left_NE, weight_NE, own_CE, cluster_N[chosen], block_N, count)
-        variance += shocks
-        random += shocks**2 / max(count - 1, 1)
-    variance += (moved_CE**2).sum(axis=0)
-    if not enough:
+    value = after.share_E - before.share_E
+    if min(before.blocks, after.blocks) < FEWEST_BLOCKS:
         unknown = np.full(len(asked), np.nan)
         return Estimate(value, unknown, unknown, unknown)
+    by_authors = ((after.moved_CE - before.moved_CE) ** 2).sum(axis=0)
+    variance = by_authors + before.shocks_E + after.shocks_E
+    random = sum(side.shocks_E**2 / (side.blocks - 1) for side in (before, after))
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = np.where(random > 0, variance**2 / random, np.inf)
         error = np.where(variance > 0, np.sqrt(variance), np.nan)
-        reach = stats.t.ppf(0.975, freedom) * error
+        reach = stats.t.ppf(1 - TAIL, freedom) * error
         p = 2 * stats.t.sf(np.abs(value) / error, freedom)
     return Estimate(value, value - reach, value + reach, p)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A period: its shares, what each author moves them by, and the variance that shocks of its blocks add."""
+
+    share_E: Floats
+    moved_CE: Floats
+    shocks_E: Floats
+    blocks: int
+
+
+def _side(
+    sums_NK: Floats,
+    cluster_N: np.ndarray,
+    month_N: np.ndarray,
+    clusters: int,
+    columns: list[str],
+    asked: list[Estimand],
+) -> _Side:
+    above, below = (
+        [columns.index(getattr(e, part)) for e in asked] for part in ("numerator", "denominator")
+    )
+    totals = sums_NK.sum(axis=0)
+    share = ratios(totals, columns, asked)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weight_NE = sums_NK[:, below] / totals[below]
+        left_NE = sums_NK[:, above] / totals[below] - share * weight_NE
+    block_N, count = _blocks(month_N)
+    own_CE, weight_CE = (_sums(x_NE, cluster_N, clusters) for x_NE in (left_NE, weight_NE))
+    shocks = _shocks(left_NE, weight_NE, own_CE, weight_CE, cluster_N, block_N, count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # an author who wrote all leaves nothing to compare with, and 1 less 1 is seldom quite 0
+        moved = np.where(weight_CE < 1 - _NOTHING, own_CE / np.sqrt(1 - weight_CE), np.nan)
+    return _Side(share, moved, shocks, count)
 
 
 def _blocks(month_N: np.ndarray) -> tuple[np.ndarray, int]:
@@ -96,6 +118,7 @@ def _shocks(
     left_NE: Floats,
     weight_NE: Floats,
     own_CE: Floats,
+    weight_CE: Floats,
     cluster_N: np.ndarray,
     block_N: np.ndarray,
     count: int,
@@ -120,10 +143,13 @@ def _shocks(
     )
     left = (w_BE**2 * (1 - 2 * w_BE + squares)).sum(axis=0)
     # for each author the squares of diag(h) - h w' - w h' + sum(h) w w', h being the weights of what they wrote in blocks
-    h_CE, hw_CE, hww_CE = (_sums(x, of_C, len(own_CE)) for x in (h_GE, h_GE * w_GE, h_GE * w_GE**2))
+    hw_CE, hww_CE = (_sums(x_GE, of_C, len(own_CE)) for x_GE in (h_GE * w_GE, h_GE * w_GE**2))
     shared = (h_GE**2 * (1 + 2 * squares - 4 * w_GE)).sum(axis=0)
     shared += (
-        (h_CE * squares) ** 2 + 2 * h_CE * hww_CE + 2 * hw_CE**2 - 4 * squares * h_CE * hw_CE
+        (weight_CE * squares) ** 2
+        + 2 * weight_CE * hww_CE
+        + 2 * hw_CE**2
+        - 4 * squares * weight_CE * hw_CE
     ).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         known = left - shared > _NOTHING * left

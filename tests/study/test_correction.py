@@ -245,7 +245,7 @@ def test_a_share_of_no_lonely_posts_is_not_corrected() -> None:
         totals = np.array([[1000.0, 1000 * lonely, 1000 * social]])
         keys = pl.DataFrame({"period": ["before"], "inside": [True]})
         columns = ["posts", "lonely", "context_social"]
-        cells = Cells(keys, columns, totals, np.repeat(totals[None], 200, axis=0))
+        cells = Cells(keys, columns, totals, np.repeat(totals[None], 200, axis=0), None)
         return gold._mean_scores(rows, cells, asked, "before")[1]
 
     assert told(0.4, 0.2).value == pytest.approx(1.0)  # (.2 - .1) / .2 over (.4 - .2) / .4

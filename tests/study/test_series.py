@@ -41,7 +41,7 @@ def test_a_series_has_gaps_for_missing_and_suppressed_months_and_leaves_the_cuts
     rows = keys.join(months, on=["month", "period"], how="left", maintain_order="left")
     totals = rows.select("posts", "lonely").cast(pl.Float64).to_numpy()
     lone = totals * [[0.5, 0.25]]
-    cells = Cells(keys, ["posts", "lonely"], totals, np.stack([totals, lone, 0 * totals]))
+    cells = Cells(keys, ["posts", "lonely"], totals, np.stack([totals, lone, 0 * totals]), None)
     told = series.series_of(months, ["posts", "lonely"], asked, cells)
     assert told.months == ["2019-11", "2019-12", "2020-01", "2020-02", "2020-04"]
     assert told.times_M.tolist() == [0, 1, 2, 3, 5]

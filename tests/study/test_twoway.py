@@ -100,8 +100,8 @@ def test_what_shocks_add_is_found_on_average_where_authors_write_for_several_blo
         author = rng.choice(authors, 400, p=odds)
         value = rng.normal(0, 0.05, authors)[author] + rng.normal(0, 0.2, 4)[block]
         left, weight = ((value - value.mean()) / 400)[:, None], np.full((400, 1), 1 / 400)
-        own = twoway._sums(left, author, authors)
-        found.append(twoway._shocks(left, weight, own, author, block, 4)[0])
+        own, share = (twoway._sums(x, author, authors) for x in (left, weight))
+        found.append(twoway._shocks(left, weight, own, share, author, block, 4)[0])
     assert np.nanmean(found) == pytest.approx(0.04 * (weights**2).sum(), rel=0.08)
 
 
