@@ -237,7 +237,7 @@ def test_a_driver_in_a_job_whose_time_ends_takes_its_jobs_along(
     while len(slurm.jobs()) < 2:
         time.sleep(0.3)
     slurm.run("scancel", "--batch", "--signal=INT", job)  # what --signal=B:INT@120 does
-    slurm.wait_until_empty(100)  # of the 120 s that SLURM leaves; it takes .3
+    slurm.wait_until_empty(30)
     assert "run the same command again to go on" in recipe.log(job)
 
 
