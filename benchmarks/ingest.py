@@ -7,7 +7,8 @@ Contenders, each in processes of its own, one after the other, round after round
     zstd | wc -l        the floor: nothing but unpacking and counting lines
     python floor        the same in Python, where the program zstd is absent
     json script         the usual script: unpack, decode, split, `json.loads` a line; it keeps nothing
-    orjson script       the same on lines of bytes, with orjson
+    json to csv         the same, with ten fields of each post written as CSV, which is what such scripts are for
+    orjson script       the first on lines of bytes, with orjson
     duckdb, polars      `read_json` and `scan_ndjson` to Parquet, if they can open the file
     ingest, all         `corpus-lonely ingest dump`, every post kept, to finished Parquet
     ingest, filter      the same with `--subreddit` for 0.5 % of the lines
@@ -59,6 +60,19 @@ _ORJSON = _SCRIPT.format(
     chunk="chunk",
     newline='b"\\n"',
     parsed='orjson.loads(line)["subreddit"]',
+)
+_CSV = (
+    _JSON.rpartition("print(")[0]
+    + """
+import csv
+names = ["id", "author", "subreddit", "created_utc", "score", "title", "selftext", "body", "link_id", "permalink"]
+with open(sys.argv[2], "w", newline="", encoding="utf-8") as out:
+    writer = csv.writer(out)
+    writer.writerow(names)
+    for line in lines(sys.argv[1]):
+        post = json.loads(line)
+        writer.writerow([post.get(name, "") for name in names])
+"""
 )
 _FLOOR = """
 import sys
@@ -126,6 +140,7 @@ def _contenders(dump: Path, long: Path, home: Path) -> dict[str, list[str]]:
     return {
         name: [*floor, str(dump)],
         "json script": [sys.executable, "-c", _JSON, str(dump)],
+        "json to csv": [sys.executable, "-c", _CSV, str(dump), str(home / "posts.csv")],
         "orjson script": [sys.executable, "-c", _ORJSON, str(dump)],
         "duckdb": [sys.executable, "-c", _DUCKDB, str(dump), table],
         "polars": [sys.executable, "-c", _POLARS, str(dump), table],
@@ -172,6 +187,7 @@ def _tell(runs: dict[str, list[Run]], lines: int, dump: str, copies: int) -> Non
     for told, one, other, aim in (
         ("ingest with a filter takes", "ingest, filter", floor, "of the floor's; aim: 1.5 or less"),
         ("the json script takes", "json script", "ingest, all", "of ingest's; aim: 3 or more"),
+        ("with a CSV written it takes", "json to csv", "ingest, all", "of ingest's"),
         ("the orjson script takes", "orjson script", "ingest, all", "of ingest's"),
     ):
         if one in middle and other in middle:

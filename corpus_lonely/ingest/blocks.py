@@ -1,7 +1,6 @@
 """One block of a dump to its staged file: done by whichever process is free, and done once."""
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus_lonely.ingest.authors import AuthorKey, author_writer, id_writer
-from corpus_lonely.ingest.columns import ColumnNormaliser, CountKey
+from corpus_lonely.ingest.columns import ColumnNormaliser
 from corpus_lonely.ingest.dump import Position
-from corpus_lonely.ingest.lines import CountRow, LineTaker, in_order
+from corpus_lonely.ingest.lines import CountRow, LineTaker
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema, write_staged
-from corpus_lonely.tables import footer
+from corpus_lonely.ingest.staged_file import Group, group_of, staged_facts, write_staged
+from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class BlockTask:
 
 @dataclass(frozen=True)
 class BlockDone:
-    """What a staged file holds, as its footer tells."""
+    """What a staged file holds, as it tells itself."""
 
     name: str
     begin: int
@@ -42,8 +41,8 @@ class BlockDone:
     consumed: int
     lines: int
     blank: int
-    months: list[str]
-    """Those of its row groups."""
+    months: dict[str, Group]
+    """Its record batches, in their order there."""
     counts: list[CountRow]
     """Month, subreddit in lower case, kind, reason, lines."""
     bad: list[dict[str, Any]]
@@ -65,6 +64,7 @@ class BlockReader:
     def __call__(self, task: BlockTask, data: bytes | memoryview) -> BlockDone:
         """Writes the staged file, whole or not at all. OutputError when the disk is full."""
         taken = self._take(data)
+        rows = {month: _placed(tables, task.begin) for month, tables in sorted(taken.rows.items())}
         done = BlockDone(
             name=task.path.name,
             begin=task.begin,
@@ -72,11 +72,10 @@ class BlockReader:
             consumed=task.consumed,
             lines=taken.lines,
             blank=taken.blank,
-            months=sorted(taken.rows),
-            counts=_counts(taken.counts),
+            months={month: group_of(table) for month, table in rows.items()},
+            counts=[(*key, count) for key, count in taken.counts.items()],
             bad=taken.bad,
         )
-        rows = {month: _placed(tables, task.begin) for month, tables in taken.rows.items()}
         # not `asdict` of it all: that would copy every count
         facts = {**vars(done), "end": asdict(done.end)}
         write_staged(task.path, self._schema, rows, facts)
@@ -84,9 +83,11 @@ class BlockReader:
 
 
 def staged_before(path: Path) -> BlockDone:
-    """What a staged file of an earlier run holds; InputError when it is damaged."""
-    facts = footer(path)
+    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged, KeyError
+    or TypeError when it is none."""
+    facts = staged_facts(path)
     facts["end"] = Position(**facts["end"])
+    facts["months"] = {month: Group(*told) for month, told in facts["months"].items()}
     facts["counts"] = [tuple(count) for count in facts["counts"]]
     return BlockDone(**facts)
 
@@ -97,13 +98,6 @@ def _placed(tables: list[pa.Table], begin: int) -> pa.Table:
     column = table.schema.get_field_index(PLACE)
     places = pc.add(table.column(column), begin)
     return table.set_column(column, table.schema.field(column), places)
-
-
-def _counts(counts: Counter[CountKey]) -> list[CountRow]:
-    sums: Counter[CountKey] = Counter()
-    for (month, subreddit, kind, reason), count in counts.items():
-        sums[month, subreddit.lower(), kind, reason] += count
-    return in_order(sums)
 
 
 def quarantined(file: str, before: int, done: BlockDone) -> str:

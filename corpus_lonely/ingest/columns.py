@@ -5,7 +5,7 @@ A column at a time: its usual values all at once, the unusual ones by the functi
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from corpus_lonely.ingest.texts import normalise_all
 from corpus_lonely.text import normalise
 
 CountKey = tuple[str | None, str, str, str]
-"""Month, subreddit, kind, reason."""
+"""Month, subreddit in lower case, kind, reason."""
 _Mask = npt.NDArray[np.bool_]
 _DAY_S = 86_400
 _NAMED = ("not_a_post", "bad_date")
@@ -40,7 +40,7 @@ class Fate(NamedTuple):
     rows: dict[str, pa.Table]
     """By month, YYYY-MM; traces of posts without text among them."""
     counts: Counter[CountKey]
-    """All posts; subreddits as they are spelt."""
+    """All posts."""
     bad: list[tuple[int, str]]
     """Line and reason of what is no post, or of no time."""
 
@@ -67,6 +67,11 @@ class _Posts(NamedTuple):
             list(compress(self.subreddits, mask)),
             self.created[mask],
         )
+
+    @property
+    def lower_case(self) -> Iterator[str]:
+        """The subreddits."""
+        return map(str.lower, self.subreddits)
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -119,7 +124,7 @@ class ColumnNormaliser:
         text = normalise_all(map(_text, posts.raw, posts.comment.tolist()))
         reasons = self._reasons(posts, text, gone)
         of_rows = [months[number] for number in month_of_row.tolist()]
-        fate.counts.update(zip(of_rows, posts.subreddits, posts.kinds, reasons, strict=True))
+        fate.counts.update(zip(of_rows, posts.lower_case, posts.kinds, reasons, strict=True))
         left = np.array([reason in _LEFT for reason in reasons])
         if left.any():
             table = self._table(
@@ -187,7 +192,7 @@ def _kept(posts: _Posts, which: Any, reason: str, fate: Fate) -> _Posts:
     if reason in NOT_COVERED:
         fate.counts[None, "", "", reason] += len(dropped.raw)
     else:
-        for subreddit, kind in zip(dropped.subreddits, dropped.kinds, strict=True):
+        for subreddit, kind in zip(dropped.lower_case, dropped.kinds, strict=True):
             fate.counts[None, subreddit, kind, reason] += 1
     if reason in _NAMED:
         fate.bad.extend((place, reason) for place in dropped.places.tolist())

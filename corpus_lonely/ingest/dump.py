@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -74,7 +74,8 @@ class Position:
 class Block:
     """Whole lines of a dump; the very last may lack its newline."""
 
-    data: bytes
+    pieces: Sequence[bytes]
+    """As they were unpacked: to join them is a copy more."""
     begin: int
     """Byte of the plain content where it begins."""
     end: Position
@@ -82,10 +83,14 @@ class Block:
     consumed: int
     """Bytes of the file read so far, as they are on disk."""
 
+    @property
+    def data(self) -> bytes:
+        return b"".join(self.pieces)
+
     def lines(self) -> list[bytes]:
         """The lines without their newlines; a line of white space alone is among them."""
-        begins, ends = line_bounds(self.data)
-        return [self.data[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
+        begins, ends = line_bounds(data := self.data)
+        return [data[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
 def line_bounds(data: bytes | memoryview) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -124,18 +129,18 @@ def read_blocks(
                 frame, frame_plain = piece.frame, at
             consumed, skipped = piece.consumed, max(0, start.plain - at)
             at += len(piece.data)
-            for data, begin, end in assembly.add(piece.data[skipped:]):
-                yield Block(data, begin, Position(end, frame, frame_plain), consumed)
+            for lines, begin, end in assembly.add(piece.data[skipped:]):
+                yield Block(lines, begin, Position(end, frame, frame_plain), consumed)
     except InputError as error:
         broken = error
-    for data, begin, end in assembly.rest():
-        yield Block(data, begin, Position(end, frame, frame_plain), consumed)
+    for lines, begin, end in assembly.rest():
+        yield Block(lines, begin, Position(end, frame, frame_plain), consumed)
     if broken is not None:
         raise broken
 
 
-_Lines = tuple[bytes, int, int]
-"""Whole lines, and the bytes of the plain content where they begin and end."""
+_Lines = tuple[list[bytes], int, int]
+"""Whole lines in pieces, and the bytes of the plain content where they begin and end."""
 
 
 class _Assembly:
@@ -156,7 +161,7 @@ class _Assembly:
             end = piece.find(b"\n") + 1
             if not end:
                 return
-            lines, self._cut, piece = self._cut, None, piece[end:]
+            lines, self._cut, piece = [self._cut], None, piece[end:]
             yield self._block(lines, self._fed - len(piece))
         while piece:
             before = self._size
@@ -171,25 +176,24 @@ class _Assembly:
             self._pieces[-1], piece = piece[:end], piece[end:]
             yield self._block(self._gathered(), self._fed - len(piece))
 
-    def _gathered(self) -> bytes:
-        data = b"".join(self._pieces)
-        self._pieces, self._size = [], 0
-        return data
+    def _gathered(self) -> list[bytes]:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return pieces
 
-    def _block(self, data: bytes, end: int) -> _Lines:
+    def _block(self, pieces: list[bytes], end: int) -> _Lines:
         begin, self._begin = self._begin, end
-        return data if begin else data.removeprefix(_BOM), begin, end
+        return pieces if begin else [b"".join(pieces).removeprefix(_BOM)], begin, end
 
     def _cut_overlong(self) -> None:
         """Ends the last line here if it is over-long; the rest of it is to be skipped."""
         if self._size > self._wanted + MAX_LINE_BYTES:
-            data = self._gathered()
+            data = b"".join(self._gathered())
             self._cut = data[: data.rfind(b"\n") + 1 + MAX_LINE_BYTES] + b"\n"
 
     def rest(self) -> Iterator[_Lines]:
         """What is left when the file has ended."""
-        if data := self._gathered() if self._cut is None else self._cut:
-            yield self._block(data, self._fed)
+        if pieces := self._gathered() if self._cut is None else [self._cut]:
+            yield self._block(pieces, self._fed)
 
 
 def open_dump(path: Path) -> Dump:

@@ -40,7 +40,7 @@ class Taken:
     rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     """By month, YYYY-MM; traces of deleted and removed posts, which have no text, among them."""
     counts: Counter[CountKey] = field(default_factory=Counter)
-    """Every line that is not blank; subreddits as they are spelt."""
+    """Every line that is not blank."""
     bad: list[dict[str, Any]] = field(default_factory=list)
     """Entries of the quarantine: line (from 1), reason, why, and the line itself if asked for."""
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from corpus_lonely.ingest.month_sources import (
     ORIGIN,
     ORIGINS,
     Source,
-    metadata_of,
+    groups_of,
+    held,
     read_rows,
     reading,
 )
 from corpus_lonely.ingest.purged import Purged
-from corpus_lonely.ingest.writer import MonthWriter
+from corpus_lonely.ingest.staged_file import Group
+from corpus_lonely.ingest.writer import MonthWriter, staged_schema
 from corpus_lonely.tables import write_parquet
 
 _SORTED_BYTES = 256 << 20
@@ -57,16 +58,11 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Group:
-    """A row group, and the time its rows span."""
+    """A group of rows, and what becomes of each."""
 
     source: Source
     index: int
-    rows: slice
-    """Its rows within the file."""
-    begin: datetime
-    end: datetime
-    size: int
-    """Bytes in memory, about."""
+    told: Group
     kept: _Mask
     marked: _Mask
     """Kept rows whose text moderators removed later."""
@@ -96,6 +92,7 @@ def merge_month(
     Raises InputError when a source is damaged, OutputError when the disk is full.
     """
     merged = Merged()
+    sources = held(sources, staged_schema(schema).names)
     verdicts, gone = judge(sources, traces, purged)
     merged.gone = gone.num_rows
     write_parquet(gone, out.traces)
@@ -115,20 +112,13 @@ def merge_month(
 def _row_groups(sources: list[Source], verdicts: list[Verdict]) -> list[_Group]:
     groups = []
     for source, verdict in zip(sources, verdicts, strict=True):
-        metadata = metadata_of(source)
-        column = metadata.schema.names.index("created_at")
         begin = 0
-        indices = range(metadata.num_row_groups) if source.group is None else [source.group]
-        for index in indices:
-            group = metadata.row_group(index)
-            rows = slice(begin, begin + group.num_rows)
-            times = group.column(column).statistics
-            # columns of few values take more in memory than on disk: 64 bytes a row for those
-            size = group.total_byte_size + 64 * group.num_rows
+        for index, told in enumerate(groups_of(source)):
+            rows = slice(begin, begin + told.rows)
             masks = (
                 mask[rows] for mask in (verdict.kept, verdict.marked, verdict.gone, verdict.purged)
             )
-            groups.append(_Group(source, index, rows, times.min, times.max, size, *masks))
+            groups.append(_Group(source, index, told, *masks))
             begin = rows.stop
     return groups
 
@@ -138,21 +128,21 @@ def _in_order(groups: list[_Group], schema: pa.Schema, merged: Merged) -> Iterat
     if _most_at_once(groups) > _SORTED_BYTES:
         yield from (_load(group, schema, merged) for group in groups)
         return
-    groups = sorted(groups, key=lambda group: group.begin)
+    groups = sorted(groups, key=lambda group: group.told.begin)
     waiting = []
     for group, following in zip(groups, [*groups[1:], None], strict=True):
         waiting.append(_load(group, schema, merged))
         if following is None:
             yield _sorted(pa.concat_tables(waiting))
-        elif following.begin > group.begin:
+        elif following.told.begin > group.told.begin:
             # nothing that is still to come was made before the next group begins
             table = _sorted(pa.concat_tables(waiting))
-            early = _rows_before(table, following.begin)
+            early = _rows_before(table, following.told.begin)
             yield table.slice(0, early)
             waiting = [table.slice(early)]
 
 
-def _rows_before(table: pa.Table, moment: datetime) -> int:
+def _rows_before(table: pa.Table, moment: int) -> int:
     """How many rows of a table in order were made before a moment."""
     times = table.column("created_at")
     return int(pc.sum(pc.less(times, pa.scalar(moment, times.type))).as_py() or 0)
@@ -160,8 +150,8 @@ def _rows_before(table: pa.Table, moment: datetime) -> int:
 
 def _most_at_once(groups: list[_Group]) -> int:
     """The bytes of the groups that overlap in time, where most do."""
-    moments = [(group.begin, 0, group.size) for group in groups]
-    moments += [(group.end, 1, -group.size) for group in groups]
+    moments = [(group.told.begin, 0, group.told.size) for group in groups]
+    moments += [(group.told.end, 1, -group.told.size) for group in groups]
     held = most = 0
     for _, _, change in sorted(moments):
         held += change

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ _SHARED = Path("/dev/shm")  # noqa: S108  # looked at, not written to
 class Blocks(Protocol):
     """Takes blocks, and gives what became of them."""
 
-    def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+    def submit(self, task: BlockTask, pieces: Sequence[bytes]) -> Future[BlockDone]:
         """Begins with a block; waits while too many are under way."""
 
 
@@ -65,9 +65,9 @@ class _Here:
     def __init__(self, reader: BlockReader) -> None:
         self._reader = reader
 
-    def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+    def submit(self, task: BlockTask, pieces: Sequence[bytes]) -> Future[BlockDone]:
         done: Future[BlockDone] = Future()
-        done.set_result(self._reader(task, data))
+        done.set_result(self._reader(task, b"".join(pieces)))
         return done
 
 
@@ -81,14 +81,17 @@ class _Elsewhere:
         for number in range(at_once):
             self._free.put(slots[number] if slots else None)
 
-    def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
-        slot = self._free.get()
+    def submit(self, task: BlockTask, pieces: Sequence[bytes]) -> Future[BlockDone]:
+        slot, size = self._free.get(), sum(map(len, pieces))
         try:
-            if slot is None or slot.buf is None or len(data) > slot.size:
-                future = self._executor.submit(_read, task, data)
+            if slot is None or slot.buf is None or size > slot.size:
+                future = self._executor.submit(_read, task, b"".join(pieces))
             else:
-                slot.buf[: len(data)] = data
-                future = self._executor.submit(_read_slot, task, slot.name, len(data))
+                end = 0
+                for piece in pieces:
+                    begin, end = end, end + len(piece)
+                    slot.buf[begin:end] = piece
+                future = self._executor.submit(_read_slot, task, slot.name, size)
         except (BrokenProcessPool, OSError) as error:  # OSError: while its pool finds it gone
             raise worker_died(task) from error
         future.add_done_callback(lambda _: self._free.put(slot))

@@ -7,25 +7,33 @@ A line is passed over if
 4. it holds no escape of a letter, digit, underscore or hyphen (`\\u0061`).
 
 No post of these subreddits is passed over. Its line is a JSON object with the key `subreddit`, spelt without
-escapes by 4, so `"subreddit"` stands there, and the pattern matches at it: a match that began before and
-reached over it would end within a string at its first quotation mark, which is the string's own end by 2. The
-value that counts is therefore among those looked at, escapes are excluded by 2 and 4, and by 3 it is not
-asked for. Objects within the line (`crosspost_parent_list`) only add values, and so lines that are parsed.
+escapes by 4, so `"subreddit"` stands there; by 2 what follows it is the value that counts, escapes are excluded by
+2 and 4, and by 3 it is not asked for. Objects within the line (`crosspost_parent_list`) only add values, and so
+lines that are parsed.
+
+2 to 4 are one regular expression for what speaks against passing over, searched for by Polars, whose engine finds
+where one may begin with vector instructions. Case is ignored as Unicode has it, which is never less than `str.lower`.
 """
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from corpus_lonely.ingest.dump import line_bounds
 
+if TYPE_CHECKING:
+    import polars as pl
+
 _NAMES = re.compile(r"[a-z0-9_-]+")
-_SUBREDDIT = re.compile(rb'"subreddit"(?:[ \t\r]*:[ \t\r]*"([^"\\\n]*)")?')
-_ESCAPED = re.compile(rb"u00(?:2[dD]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
-_OPEN, _CLOSE, _BACKSLASH, _U = b"{}\\u"
+_ESCAPED = r"\\u00(?:2[dD]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])"
+_SPACE = r"[ \t\r]*"
+_OPEN, _CLOSE = b"{}"
+_MOST_LETTERS = 80_000
+"""Of all names together: twice as many are more than the engine takes."""
 _Numbers = npt.NDArray[np.int64]
 
 
@@ -73,54 +81,47 @@ def _braced(
 
 
 class Prefilter:
-    """Passes over lines of other subreddits; remembers the spellings it has met."""
+    """Passes over lines of other subreddits."""
 
     def __init__(self, subreddits: Iterable[str]) -> None:
         """subreddits: in lower case."""
-        self._wanted = frozenset(subreddits)
-        self._others: set[bytes] = set()
+        names = "|".join(sorted(subreddits))
+        value = rf'[^"\\]*(?:\\|$)|(?i:{names})"'
+        # the key, and then not what 2 and 3 ask for: no colon, no string, or not such a string
+        key = rf'"subreddit"{_SPACE}(?:[^ \t\r:]|$|:{_SPACE}(?:[^ \t\r"]|$|"(?:{value})))'
+        self._against = f"{key}|{_ESCAPED}"
 
     @staticmethod
     def works_for(subreddits: Iterable[str]) -> bool:
-        """Whether all names are such as Reddit has; of others nothing is proven."""
+        """Whether all names are such as Reddit has, for of others nothing is proven, and not thousands."""
         names = list(subreddits)
-        return bool(names) and all(_NAMES.fullmatch(name) for name in names)
+        reddits = all(_NAMES.fullmatch(name) for name in names)
+        return reddits and 0 < sum(map(len, names)) <= _MOST_LETTERS
 
     def __call__(self, data: bytes | memoryview) -> Lines:
         begins, ends = line_bounds(data)
-        chosen = self._suspects(data, begins, ends)
+        lines = _texts(data, begins, ends)
+        passed = lines.str.contains('"subreddit"', literal=True).to_numpy(allow_copy=True)
+        passed = passed & ~lines.str.contains(self._against).to_numpy(allow_copy=True)
+        passed &= _braced(np.frombuffer(data, np.uint8), begins, ends)
+        chosen = np.flatnonzero(~passed)
         return Lines(chosen, begins[chosen], ends[chosen], len(begins))
 
-    def _suspects(self, data: bytes | memoryview, begins: _Numbers, ends: _Numbers) -> _Numbers:
-        content = np.frombuffer(data, np.uint8)
-        known, named = [], []
-        others = self._others
-        for match in _SUBREDDIT.finditer(data):
-            known.append(match.start())
-            value = match[1]
-            if value not in others and (value is None or self._is_wanted(value)):
-                named.append(match.start())
-        escaped = _escaped(data, content)
-        passed = np.zeros(len(begins), dtype=bool)
-        passed[_lines_at(known, begins)] = True
-        passed &= _braced(content, begins, ends)
-        passed[_lines_at(named, begins)] = False
-        passed[_lines_at(escaped, begins)] = False
-        return np.flatnonzero(~passed)
 
-    def _is_wanted(self, value: bytes) -> bool:
-        wanted = value.decode("utf-8", "replace").lower() in self._wanted
-        if not wanted:
-            self._others.add(value)
-        return wanted
+def _texts(data: bytes | memoryview, begins: _Numbers, ends: _Numbers) -> "pl.Series":
+    """The lines, where they stand; copies, what is no UTF-8 replaced, where some of it is none."""
+    import polars as pl  # noqa: PLC0415  # only where lines are read: the unpacking process begins sooner
 
-
-def _escaped(data: bytes | memoryview, content: npt.NDArray[np.uint8]) -> list[int]:
-    """Where letters, digits, underscores and hyphens are escaped."""
-    backslashes = np.flatnonzero(content[:-1] == _BACKSLASH)
-    before_u = backslashes[content[backslashes + 1] == _U]
-    return [place for place in before_u.tolist() if _ESCAPED.match(data, place + 1)]
-
-
-def _lines_at(places: list[int], begins: _Numbers) -> _Numbers:
-    return np.searchsorted(begins, np.array(places, dtype=np.int64), side="right") - 1
+    # each with its newline, so that one ends where the next begins
+    bounds = np.append(begins, len(data))
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    try:
+        # all of it as one text: by itself each line would do, as no character goes over a newline
+        whole = [None, pa.py_buffer(bounds[[0, -1]]), buffers[2]]
+        pa.Array.from_buffers(pa.large_string(), 1, whole).validate(full=True)
+    except pa.ArrowInvalid:
+        pairs = zip(begins.tolist(), ends.tolist(), strict=True)
+        return pl.Series(
+            [bytes(data[a:b]).decode("utf-8", "replace") for a, b in pairs], dtype=pl.String
+        )
+    return pl.Series(pa.Array.from_buffers(pa.large_string(), len(begins), buffers))

@@ -20,6 +20,7 @@ from corpus_lonely.ingest.dump import Dump, Position, read_blocks
 from corpus_lonely.ingest.lines import in_order
 from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED
 from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
+from corpus_lonely.ingest.staged_file import SUFFIX, Group
 
 COUNTS = pa.schema(
     [
@@ -48,8 +49,9 @@ class Staged:
     """Lines that became rows."""
     dropped: dict[str, int]
     broken: str | None
-    months: dict[str, list[tuple[str, int]]]
-    """For each month its staged files and the row group there, in the order of the dump."""
+    months: dict[str, list[tuple[str, int, Group]]]
+    """For each month its staged files, the record batch there and what is told of it, in the order of
+    the dump."""
 
     @property
     def counts(self) -> Path:
@@ -111,9 +113,9 @@ class _Staging:
             for block in read_blocks(self._dump.path, self._end, STAGED_BYTES):
                 if stopped():
                     raise CancelledError
-                path = self._folder / f"{block.begin:016d}.parquet"
+                path = self._folder / f"{block.begin:016d}{SUFFIX}"
                 task = BlockTask(path, block.begin, block.end, block.consumed)
-                self._under_way.append((task, blocks.submit(task, block.data)))
+                self._under_way.append((task, blocks.submit(task, block.pieces)))
                 self._gather(wait=False)
         except InputError as error:
             broken = error.what
@@ -127,10 +129,10 @@ class _Staging:
 
     def _take_up(self) -> None:
         """What an interrupted run staged without a gap from the beginning; removes the rest."""
-        for path in sorted(self._folder.glob("*.parquet")):
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 done = staged_before(path)
-            except (InputError, KeyError, TypeError):
+            except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
                 break
             if done.begin != self._end.plain:
                 break
@@ -182,11 +184,11 @@ class _Staging:
                 counts[month, subreddit, kind, reason] += count
         return counts
 
-    def _months(self) -> dict[str, list[tuple[str, int]]]:
-        months: dict[str, list[tuple[str, int]]] = {}
+    def _months(self) -> dict[str, list[tuple[str, int, Group]]]:
+        months: dict[str, list[tuple[str, int, Group]]] = {}
         for done in self._done:
-            for group, month in enumerate(done.months):
-                months.setdefault(month, []).append((done.name, group))
+            for batch, (month, told) in enumerate(done.months.items()):
+                months.setdefault(month, []).append((done.name, batch, told))
         return months
 
     def _write_quarantine(self) -> None:

@@ -52,4 +52,7 @@ def _without(
     if not places.size:
         return content, bounds
     fewer = bounds - np.searchsorted(places, bounds).astype(np.int32)
-    return np.delete(content, places), fewer
+    # NUL stands nowhere else any more; to take it out of bytes is five times as quick as `np.delete`
+    content[places] = 0
+    left = bytearray(content).replace(b"\0", b"")
+    return np.frombuffer(left, np.uint8), fewer

@@ -1,4 +1,4 @@
-"""Rows to Parquet: a file for each block of a dump while it is read, whole months with their footer later."""
+"""The schemas of rows, and months of them to Parquet."""
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,7 +8,6 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus_lonely.files import atomic_path
 from corpus_lonely.ingest.settings import OPTIONAL_COLUMNS
 from corpus_lonely.tables import table_schema, with_footer
 
@@ -20,8 +19,6 @@ GONE = "gone"
 """A column of staged rows alone: whether the row is but the trace of a deleted or removed post."""
 _UNIQUE = frozenset({"post_id", "text", "title", "permalink"})
 """Columns without equal values: to look for them costs a third of the time of writing."""
-_REPEATED = ["kind", "subreddit", "removed"]
-"""Columns of few values: the only ones worth a dictionary in files that are read once."""
 
 
 def posts_schema(keep_permalinks: bool, columns: Collection[str] | None = None) -> pa.Schema:
@@ -39,29 +36,6 @@ def staged_schema(posts: pa.Schema) -> pa.Schema:
     """The schema of rows on their way: that of posts, with PLACE and GONE."""
     staged = posts.append(pa.field(PLACE, pa.int64(), nullable=False))
     return staged.append(pa.field(GONE, pa.bool_(), nullable=False))
-
-
-def write_staged(
-    path: Path, schema: pa.Schema, rows: Mapping[str, pa.Table], facts: Mapping[str, Any]
-) -> None:
-    """Writes rows by month as one Parquet file, a row group a month in the order of months.
-
-    schema: see `staged_schema`. facts: what its footer tells besides. OutputError when the disk is
-    full.
-    """
-    with (
-        atomic_path(path) as temporary,
-        pq.ParquetWriter(
-            temporary,
-            with_footer(schema, facts),
-            compression="lz4",
-            use_dictionary=_REPEATED,
-            write_statistics=["created_at"],  # all that merging asks for
-        ) as writer,
-    ):
-        for month in sorted(rows):
-            table = rows[month].replace_schema_metadata(writer.schema.metadata)
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
 class MonthWriter:

@@ -119,11 +119,11 @@ def one_by_one(
         post = normaliser(raw)
         if isinstance(post, Row):
             month = month_of(post.created_at / 10**6)
-            counts[month, post.subreddit, post.kind, STAGED] += 1
+            counts[month, post.subreddit.lower(), post.kind, STAGED] += 1
             rows.setdefault(month, []).append(post)
             continue
         covered = post.reason not in NOT_COVERED
-        key = (post.month, post.subreddit, post.kind) if covered else (None, "", "")
+        key = (post.month, post.subreddit.lower(), post.kind) if covered else (None, "", "")
         counts[(*key, post.reason)] += 1
         if post.trace and post.month:
             rows.setdefault(post.month, []).append(post.trace)

@@ -1,5 +1,4 @@
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from corpus_lonely.ingest import copies, merge
 from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
-from corpus_lonely.ingest.month_sources import Source
-from corpus_lonely.ingest.writer import posts_schema, staged_schema, write_staged
+from corpus_lonely.ingest.month_sources import Batch, Source
+from corpus_lonely.ingest.staged_file import Group, group_of, write_staged
+from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
 from tests.ingest.row_by_row import Row
@@ -69,13 +69,13 @@ def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Sourc
     folder.mkdir(parents=True)
     sources = []
     for begin in range(0, len(posts), 3):
-        part, path = posts[begin : begin + 3], folder / f"{begin:03}.parquet"
+        part, path = posts[begin : begin + 3], folder / f"{begin:03}.arrow"
         rows = {
             "2020-02": table([row(Post(999, 0, 9, 0), 99)], begin),
             "2020-03": table([row(*each) for each in part], begin),
         }
         write_staged(path, staged_schema(SCHEMA), rows, {})
-        sources.append(Source(path, file, 1))
+        sources.append(Source(path, file, Batch(1, group_of(rows["2020-03"]))))
     return sources
 
 
@@ -221,13 +221,9 @@ def test_where_too_much_overlaps_rows_stay_in_the_order_of_input(
 
 def test_runs_that_do_not_overlap_are_not_held_together() -> None:
     def group(begin: int, end: int) -> merge._Group:
-        def time(n: int) -> datetime:
-            return datetime.fromtimestamp(MARCH + n, UTC)
-
         none = np.zeros(0, dtype=bool)
-        return merge._Group(
-            Source(Path("x"), 0), 0, slice(0), time(begin), time(end), 5, none, none, none, none
-        )
+        told = Group(0, begin, end, size=5)
+        return merge._Group(Source(Path("x"), 0), 0, told, none, none, none, none)
 
     assert merge._most_at_once([group(0, 9), group(10, 19), group(20, 29)]) == 5
     assert merge._most_at_once([group(0, 9), group(9, 19), group(12, 29)]) == 10

@@ -1,10 +1,10 @@
 """One file: what an interrupted run staged is taken, what is missing is read, and both make one whole."""
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from corpus_lonely.errors import OutputError
@@ -14,8 +14,12 @@ from corpus_lonely.ingest.dump import Dump, Position, open_dump
 from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
+from corpus_lonely.ingest.staged_file import read_staged
+from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from tests.ingest.lines import write_dump
 from tests.ingest.test_run import dirty
+
+NAMES = staged_schema(posts_schema(keep_permalinks=False)).names
 
 
 class Counting:
@@ -25,11 +29,11 @@ class Counting:
         self._blocks, self._stop_at = blocks, stop_at
         self.begun: list[int] = []
 
-    def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+    def submit(self, task: BlockTask, pieces: Sequence[bytes]) -> Future[BlockDone]:
         if len(self.begun) == self._stop_at:
             raise KeyboardInterrupt
         self.begun.append(task.begin)
-        return self._blocks.submit(task, data)
+        return self._blocks.submit(task, pieces)
 
 
 @pytest.fixture
@@ -47,9 +51,9 @@ def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list
 
 def content(result: Staged) -> tuple[object, ...]:
     tables = [
-        pq.ParquetFile(result.folder / name).read_row_group(group).to_pylist()
+        read_staged(result.folder / name, batch, NAMES).to_pylist()
         for places in result.months.values()
-        for name, group in places
+        for name, batch, _ in places
     ]
     return (result.read, result.dropped, result.months, tables, result.quarantine.read_text())
 
@@ -84,14 +88,14 @@ def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
     assert content(resumed) == content(whole)
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1 and no more"])
+@pytest.mark.parametrize("damage", [b"", b"ARROW1 and no more"])
 def test_a_damaged_block_and_all_after_it_are_read_again(
     dump: Dump, tmp_path: Path, damage: bytes
 ) -> None:
     whole, begun = staged(dump, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         staged(dump, tmp_path / "parts", 5)
-    (tmp_path / "parts" / f"{begun[2]:016d}.parquet").write_bytes(damage)
+    (tmp_path / "parts" / f"{begun[2]:016d}.arrow").write_bytes(damage)
     resumed, rest = staged(dump, tmp_path / "parts")
     assert rest == begun[2:]
     assert content(resumed) == content(whole)
@@ -106,15 +110,15 @@ def test_several_processes_stage_what_one_does(dump: Dump, tmp_path: Path) -> No
 
 def test_a_process_that_is_killed_is_told(dump: Dump, tmp_path: Path) -> None:
     class Killing(Counting):
-        def submit(self, task: BlockTask, data: bytes) -> Future[BlockDone]:
+        def submit(self, task: BlockTask, pieces: Sequence[bytes]) -> Future[BlockDone]:
             for process in self._blocks._executor._processes.values():  # type: ignore[attr-defined]
                 process.kill()
-            return super().submit(task, data)
+            return super().submit(task, pieces)
 
     with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
         # two at once, so that both processes are there: one that begins while another ends may be missed
-        first = [BlockTask(tmp_path / f"{n}.parquet", 0, Position(), 0) for n in range(2)]
-        for done in [blocks.submit(task, b"{}\n") for task in first]:
+        first = [BlockTask(tmp_path / f"{n}.arrow", 0, Position(), 0) for n in range(2)]
+        for done in [blocks.submit(task, [b"{}\n"]) for task in first]:
             done.result()
         with pytest.raises(OutputError, match="ended from outside"):
             stage(dump, tmp_path / "killed", Killing(blocks), lambda *_: None)
