@@ -64,12 +64,14 @@ def judge(
 
 def _told(ids: pl.DataFrame) -> pl.DataFrame:
     """`_ranked` for all ids; those that occur once, nearly all, need no ranks."""
-    several = pl.col("post_id").is_duplicated()
-    columns = [*ids.columns, "kept", "marked", "lasts"]
-    alone = ids.filter(~several).with_columns(
+    several = ids["post_id"].is_duplicated()
+    copied = bool(several.any())
+    alone = (ids.filter(~several) if copied else ids).with_columns(
         kept=~pl.col(GONE), marked=pl.lit(False), lasts=pl.col(GONE)
     )
-    return pl.concat([alone.select(columns), _ranked(ids.filter(several)).select(columns)])
+    if not copied:
+        return alone
+    return pl.concat([alone, _ranked(ids.filter(several)).select(alone.columns)])
 
 
 def _ranked(ids: pl.DataFrame) -> pl.DataFrame:

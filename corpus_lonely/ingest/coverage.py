@@ -1,6 +1,7 @@
 """What a posts folder covers: month by subreddit and kind, how much was read, kept and dropped, and why."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,8 @@ from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]
 _DROPPED = "dropped_"
+_ROWS_HELD = 1 << 18
+"""Rows of months that are counted at once; a month of more is read piece by piece."""
 
 
 def coverage(
@@ -36,9 +39,7 @@ def coverage(
     """
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
-    kept = pl.concat(
-        [kept_of(month, path) for month, path in written.items()] + _unchanged(changed, before)
-    )
+    kept = pl.concat([kept_of(written), *_unchanged(changed, before)])
     read = pl.concat(
         [_EMPTY_COUNTS, *(pl.DataFrame(pq.ParquetFile(path).read()) for path in counts)]
     )
@@ -88,11 +89,33 @@ EMPTY_KEPT = pl.DataFrame(
 )
 
 
-def kept_of(month: str, path: Path) -> pl.DataFrame:
-    """What a month holds: rows of EMPTY_KEPT. InputError when it cannot be read."""
+def kept_of(months: Mapping[str, Path]) -> pl.DataFrame:
+    """What months hold: rows of EMPTY_KEPT. InputError when one cannot be read."""
+    parts, small, held = [EMPTY_KEPT], [], 0
+    for month, path in months.items():
+        with _reading(path):
+            rows = pq.read_metadata(path).num_rows
+            if rows > _ROWS_HELD:
+                large = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+                parts.append(_counted(large.with_columns(month=pl.lit(month)), rows))
+                continue
+            # many small months at once: to count one alone takes milliseconds
+            frame = pl.DataFrame(pq.ParquetFile(path).read([*_KEY[1:], "author"]))
+        small.append(frame.with_columns(month=pl.lit(month)))
+        held += rows
+        if held > _ROWS_HELD:
+            parts.append(_counted(pl.concat(small).lazy(), held))
+            small, held = [], 0
+    if small:
+        parts.append(_counted(pl.concat(small).lazy(), held))
+    return pl.concat(parts)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return _counted(month, pl.scan_parquet(path, glob=False, hive_partitioning=False))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        yield
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         raise InputError(
             f"is not readable as Parquet ({first_line(error)})",
             where=path,
@@ -100,19 +123,17 @@ def kept_of(month: str, path: Path) -> pl.DataFrame:
         ) from error
 
 
-def _counted(month: str, posts: pl.LazyFrame) -> pl.DataFrame:
+def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
     spellings = posts.select(pl.col("subreddit").unique()).collect()["subreddit"].to_list()
     lower = {name: name.lower() for name in spellings}
     cased = posts.with_columns(pl.col("subreddit").replace_strict(lower, return_dtype=pl.String))
     kept = (
-        cased.group_by("subreddit", "kind")
-        .agg(pl.len().cast(pl.Int64).alias("kept"))
-        .collect(engine="streaming")
+        cased.group_by(_KEY).agg(pl.len().cast(pl.Int64).alias("kept")).collect(engine="streaming")
     )
-    authors = distinct(cased, "author", ["subreddit", "kind"], int(kept["kept"].sum()))
+    authors = distinct(cased, "author", _KEY, rows)
     return (
-        kept.join(authors.rename({"author": "authors"}), on=["subreddit", "kind"], how="left")
-        .with_columns(pl.lit(month).alias("month"), pl.col("authors").fill_null(0))
+        kept.join(authors.rename({"author": "authors"}), on=_KEY, how="left")
+        .with_columns(pl.col("authors").fill_null(0))
         .select(EMPTY_KEPT.columns)
     )
 

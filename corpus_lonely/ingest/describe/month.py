@@ -85,7 +85,7 @@ def _read(folder: PostsFolder, record: Record, month: Month, covered: pl.DataFra
     path = folder.month(month.name)
     decode(path)
     posts = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    kept = kept_of(month.name, path)
+    kept = kept_of({month.name: path})
     day = pl.col("created_at").dt.date().alias("day")
     lower = pl.col("subreddit").str.to_lowercase()
     days = posts.group_by(lower, "kind", day).len().collect(engine="streaming")
