@@ -15,12 +15,12 @@ from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.ingest.coverage import coverage
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.merge import MonthFiles, merge_month
-from corpus_lonely.ingest.month_sources import Batch, Source
+from corpus_lonely.ingest.month_sources import Source
 from corpus_lonely.ingest.purged import COUNTS, Purged, read_purged
 from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.stage import Staged
-from corpus_lonely.ingest.staged_file import Group
+from corpus_lonely.ingest.staged_file import Batch, Extent
 from corpus_lonely.progress import Progress
 from corpus_lonely.tables import write_parquet
 
@@ -80,8 +80,8 @@ class Addition:
         for origin, staged in enumerate(self.staged, start=self._first):
             for month, places in staged.months.items():
                 sources.setdefault(month, []).extend(
-                    Source(staged.folder / name, origin, Batch(number, Group(*told)))
-                    for name, number, told in places
+                    Source(staged.folder / name, origin, Batch(number, Extent(*extent)))
+                    for name, number, extent in places
                 )
         for month in self.before.months.keys() & sources.keys():
             there = Source(self.folder.month(month), self.folder.origins(month))

@@ -14,7 +14,7 @@ from corpus_lonely.ingest.dump import Position
 from corpus_lonely.ingest.lines import CountRow, LineTaker
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.ingest.staged_file import Group, group_of, staged_facts, write_staged
+from corpus_lonely.ingest.staged_file import Extent, extent_of, staged_facts, write_staged
 from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema
 
 
@@ -41,8 +41,8 @@ class BlockDone:
     consumed: int
     lines: int
     blank: int
-    months: dict[str, Group]
-    """Its record batches, in their order there."""
+    months: dict[str, Extent]
+    """Its record batches, in the order of months, which is theirs in the file."""
     counts: list[CountRow]
     """Month, subreddit in lower case, kind, reason, lines."""
     bad: list[dict[str, Any]]
@@ -72,7 +72,7 @@ class BlockReader:
             consumed=task.consumed,
             lines=taken.lines,
             blank=taken.blank,
-            months={month: group_of(table) for month, table in rows.items()},
+            months={month: extent_of(table) for month, table in rows.items()},
             counts=[(*key, count) for key, count in taken.counts.items()],
             bad=taken.bad,
         )
@@ -83,11 +83,11 @@ class BlockReader:
 
 
 def staged_before(path: Path) -> BlockDone:
-    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged, KeyError
-    or TypeError when it is none."""
+    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged;
+    KeyError, TypeError, ValueError or AttributeError when it tells other things."""
     facts = staged_facts(path)
     facts["end"] = Position(**facts["end"])
-    facts["months"] = {month: Group(*told) for month, told in facts["months"].items()}
+    facts["months"] = {month: Extent(*told) for month, told in facts["months"].items()}
     facts["counts"] = [tuple(count) for count in facts["counts"]]
     return BlockDone(**facts)
 

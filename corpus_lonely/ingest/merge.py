@@ -18,13 +18,14 @@ from corpus_lonely.ingest.month_sources import (
     ORIGIN,
     ORIGINS,
     Source,
-    groups_of,
-    held,
+    extents,
+    fewer,
+    joined,
     read_rows,
     reading,
 )
 from corpus_lonely.ingest.purged import Purged
-from corpus_lonely.ingest.staged_file import Group
+from corpus_lonely.ingest.staged_file import Extent
 from corpus_lonely.ingest.writer import MonthWriter, staged_schema
 from corpus_lonely.tables import write_parquet
 
@@ -62,7 +63,7 @@ class _Group:
 
     source: Source
     index: int
-    told: Group
+    extent: Extent
     kept: _Mask
     marked: _Mask
     """Kept rows whose text moderators removed later."""
@@ -92,7 +93,7 @@ def merge_month(
     Raises InputError when a source is damaged, OutputError when the disk is full.
     """
     merged = Merged()
-    sources = held(sources, staged_schema(schema).names)
+    sources = joined(sources, staged_schema(schema).names)
     verdicts, gone = judge(sources, traces, purged)
     merged.gone = gone.num_rows
     write_parquet(gone, out.traces)
@@ -102,7 +103,7 @@ def merge_month(
         MonthWriter(posts_file, schema, facts) as posts,
         MonthWriter(origins_file, ORIGINS, {}) as origins,
     ):
-        for table in _in_order(_row_groups(sources, verdicts), schema, merged):
+        for table in fewer(_in_order(_row_groups(sources, verdicts), schema, merged)):
             merged.kept.update(_counted(table.column(ORIGIN)))
             posts.write(table.drop_columns(ORIGIN))
             origins.write(table.select([ORIGIN]))
@@ -113,12 +114,12 @@ def _row_groups(sources: list[Source], verdicts: list[Verdict]) -> list[_Group]:
     groups = []
     for source, verdict in zip(sources, verdicts, strict=True):
         begin = 0
-        for index, told in enumerate(groups_of(source)):
-            rows = slice(begin, begin + told.rows)
+        for index, extent in enumerate(extents(source)):
+            rows = slice(begin, begin + extent.rows)
             masks = (
                 mask[rows] for mask in (verdict.kept, verdict.marked, verdict.gone, verdict.purged)
             )
-            groups.append(_Group(source, index, told, *masks))
+            groups.append(_Group(source, index, extent, *masks))
             begin = rows.stop
     return groups
 
@@ -128,16 +129,16 @@ def _in_order(groups: list[_Group], schema: pa.Schema, merged: Merged) -> Iterat
     if _most_at_once(groups) > _SORTED_BYTES:
         yield from (_load(group, schema, merged) for group in groups)
         return
-    groups = sorted(groups, key=lambda group: group.told.begin)
+    groups = sorted(groups, key=lambda group: group.extent.begin)
     waiting = []
     for group, following in zip(groups, [*groups[1:], None], strict=True):
         waiting.append(_load(group, schema, merged))
         if following is None:
             yield _sorted(pa.concat_tables(waiting))
-        elif following.told.begin > group.told.begin:
+        elif following.extent.begin > group.extent.begin:
             # nothing that is still to come was made before the next group begins
             table = _sorted(pa.concat_tables(waiting))
-            early = _rows_before(table, following.told.begin)
+            early = _rows_before(table, following.extent.begin)
             yield table.slice(0, early)
             waiting = [table.slice(early)]
 
@@ -150,8 +151,8 @@ def _rows_before(table: pa.Table, moment: int) -> int:
 
 def _most_at_once(groups: list[_Group]) -> int:
     """The bytes of the groups that overlap in time, where most do."""
-    moments = [(group.told.begin, 0, group.told.size) for group in groups]
-    moments += [(group.told.end, 1, -group.told.size) for group in groups]
+    moments = [(group.extent.begin, 0, group.extent.size) for group in groups]
+    moments += [(group.extent.end, 1, -group.extent.size) for group in groups]
     held = most = 0
     for _, _, change in sorted(moments):
         held += change

@@ -1,37 +1,31 @@
 """What a month is merged from: groups of rows of staged files, and the partition as the folder has it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.staged_file import Group, read_staged
+from corpus_lonely.ingest.staged_file import Batch, Extent, extent_of, read_staged
 
-MOMENT = pa.timestamp("us", "UTC")
-_HELD_BYTES = 64 << 20
+_MOMENT = pa.timestamp("us", "UTC")
+_JOINED_BYTES = 64 << 20
+_FEW_ROWS, _MANY_TABLES = 1 << 12, 64
 ORIGIN = "file"
 ORIGINS = pa.schema([pa.field(ORIGIN, pa.int32(), nullable=False)])
 """Beside each month: the file, by its place in the record, that each row came from."""
 TRACES = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
-        pa.field("retrieved_at", MOMENT),
+        pa.field("retrieved_at", _MOMENT),
         pa.field("removed", pa.string(), nullable=False),
     ]
 )
 """Posts whose latest copy has no text: `deleted` or `removed`. Text that is read later must know."""
-
-
-class Batch(NamedTuple):
-    """Rows of one month in a staged file."""
-
-    number: int
-    told: Group
 
 
 @dataclass(frozen=True)
@@ -52,39 +46,26 @@ class Source:
         return self.batch is not None
 
 
-def groups_of(source: Source) -> list[Group]:
-    """What is read of it at a time; InputError when the partition is damaged."""
+def extents(source: Source) -> list[Extent]:
+    """Of what is read of it at a time; InputError when the partition is damaged."""
     if source.batch:
-        return [source.batch.told]
+        return [source.batch.extent]
     with reading(source.path, staged=False):
         metadata = pq.read_metadata(source.path)
     column = metadata.schema.names.index("created_at")
-    return [_group(metadata.row_group(n), column) for n in range(metadata.num_row_groups)]
+    return [_extent(metadata.row_group(n), column) for n in range(metadata.num_row_groups)]
 
 
-def _group(told: pq.RowGroupMetaData, column: int) -> Group:
-    times = told.column(column).statistics
-    begin, end = (pa.scalar(time, MOMENT).value for time in (times.min, times.max))
+def _extent(group: pq.RowGroupMetaData, column: int) -> Extent:
+    times = group.column(column).statistics
+    begin, end = (pa.scalar(time, _MOMENT).value for time in (times.min, times.max))
     # columns of few values take more in memory than on disk: 64 bytes a row for those
-    return Group(told.num_rows, begin, end, told.total_byte_size + 64 * told.num_rows)
-
-
-def held(sources: list[Source], columns: list[str]) -> list[Source]:
-    """The sources, with all rows of the staged ones where those are few: to read each twice takes twice as long.
-
-    columns: all that will be asked for.
-    """
-    if sum(source.batch.told.size for source in sources if source.batch) > _HELD_BYTES:
-        return sources
-    return [
-        replace(source, rows=read_rows(source, None, columns)) if source.batch else source
-        for source in sources
-    ]
+    return Extent(group.num_rows, begin, end, group.total_byte_size + 64 * group.num_rows)
 
 
 def rows_of(source: Source) -> int:
     """How many rows the source has."""
-    return sum(group.rows for group in groups_of(source))
+    return sum(extent.rows for extent in extents(source))
 
 
 def read_rows(source: Source, group: int | None, columns: list[str]) -> pa.Table:
@@ -93,9 +74,43 @@ def read_rows(source: Source, group: int | None, columns: list[str]) -> pa.Table
         return source.rows.select(columns)
     with reading(source.path, staged=source.staged):
         if source.batch:
-            return read_staged(source.path, source.batch.number, columns)
+            return read_staged(source.path, source.batch, columns)
         with pq.ParquetFile(source.path) as file:
             return file.read(columns) if group is None else file.read_row_group(group, columns)
+
+
+def joined(sources: list[Source], columns: list[str]) -> list[Source]:
+    """The sources; where the staged ones are small altogether, those of a dump as one, which is read already.
+
+    columns: all that will be asked for.
+    """
+    if sum(source.batch.extent.size for source in sources if source.batch) > _JOINED_BYTES:
+        return sources
+    less = [source for source in sources if not source.batch]
+    for origin, some in groupby(sources[len(less) :], lambda source: source.origin):
+        first, *rest = some
+        parts = (read_rows(source, None, columns) for source in (first, *rest))
+        rows = pa.concat_tables(fewer(parts))
+        less.append(Source(first.path, origin, Batch(0, extent_of(rows)), rows))
+    return less
+
+
+def fewer(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows; small tables in one, for of each column of each a thousand bytes are spent."""
+    some: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        some.append(table)
+        rows += table.num_rows
+        if rows >= _FEW_ROWS or len(some) == _MANY_TABLES:
+            yield _one(some)
+            some, rows = [], 0
+    if some:
+        yield _one(some)
+
+
+def _one(tables: list[pa.Table]) -> pa.Table:
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
 
 
 @contextmanager

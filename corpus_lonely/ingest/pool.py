@@ -146,6 +146,8 @@ def _begin(settings: IngestSettings, key: AuthorKey | None) -> None:
     global _reader  # noqa: PLW0603  # a process has one, made once: the pool gives no other place
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # before it is imported: a process a core needs no thread a core each
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     spare_pandas()
     keep_freed_memory()
     _reader = BlockReader(settings, key)

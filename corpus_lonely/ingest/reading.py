@@ -14,11 +14,12 @@ from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings, fingerprint
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
-from corpus_lonely.ingest.staged_file import SUFFIX
 from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.progress import Progress
 
 _MB = 1e6
+_FORM = 2
+"""Of what is staged: one more whenever files there, or what is told of them, change."""
 _MERGING = "corpus_lonely.ingest.addition"
 _BYTES_PER_PROCESS = 16 << 20
 
@@ -68,9 +69,9 @@ class Reading:
                 raise
 
     def _one(self, dump: Dump, blocks: Blocks) -> Staged:
-        # the name holds the settings, and the form: what was staged with others is never taken
+        # the name holds settings and form: what was staged with others is never taken
         text = ".text" if self._settings.quarantine_text else ""
-        folder = self._staging / f"{dump.fingerprint}.{self._rows_of}{text}{SUFFIX}"
+        folder = self._staging / f"{dump.fingerprint}.{self._rows_of}{text}.{_FORM}"
         staged = already_staged(dump, folder)
         if staged:
             self._progress.note(f"{dump.path}: already read by the run that was interrupted")

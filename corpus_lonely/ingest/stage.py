@@ -20,7 +20,7 @@ from corpus_lonely.ingest.dump import Dump, Position, read_blocks
 from corpus_lonely.ingest.lines import in_order
 from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED
 from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
-from corpus_lonely.ingest.staged_file import SUFFIX, Group
+from corpus_lonely.ingest.staged_file import SUFFIX, Extent
 
 COUNTS = pa.schema(
     [
@@ -49,7 +49,7 @@ class Staged:
     """Lines that became rows."""
     dropped: dict[str, int]
     broken: str | None
-    months: dict[str, list[tuple[str, int, Group]]]
+    months: dict[str, list[tuple[str, int, Extent]]]
     """For each month its staged files, the record batch there and what is told of it, in the order of
     the dump."""
 
@@ -66,7 +66,10 @@ def already_staged(dump: Dump, folder: Path) -> Staged | None:
     """What an interrupted run staged in `folder`, if it finished, and if that was this very file."""
     if not (folder / _DONE).exists():
         return None
-    staged = Staged(dump, folder, **read_json(folder / _DONE))
+    try:
+        staged = Staged(dump, folder, **read_json(folder / _DONE))
+    except (InputError, TypeError):  # damaged: what was staged is read again
+        return None
     # the file may have been fetched again since it was found to be broken
     repaired = staged.broken and staged.fingerprint != dump.whole_fingerprint()
     return None if repaired else staged
@@ -132,7 +135,14 @@ class _Staging:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 done = staged_before(path)
-            except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+            except (
+                pa.ArrowException,
+                OSError,
+                KeyError,
+                TypeError,
+                ValueError,
+                AttributeError,
+            ):
                 break
             if done.begin != self._end.plain:
                 break
@@ -184,8 +194,8 @@ class _Staging:
                 counts[month, subreddit, kind, reason] += count
         return counts
 
-    def _months(self) -> dict[str, list[tuple[str, int, Group]]]:
-        months: dict[str, list[tuple[str, int, Group]]] = {}
+    def _months(self) -> dict[str, list[tuple[str, int, Extent]]]:
+        months: dict[str, list[tuple[str, int, Extent]]] = {}
         for done in self._done:
             for batch, (month, told) in enumerate(done.months.items()):
                 months.setdefault(month, []).append((done.name, batch, told))

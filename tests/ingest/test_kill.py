@@ -19,7 +19,7 @@ from tests.ingest.test_run import dirty
 _KILLED = """
 import os, pathlib, shutil, signal, sys
 import pyarrow.parquet as pq
-from corpus_lonely.ingest import stage
+from corpus_lonely.ingest import blocks, stage
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 
@@ -42,6 +42,7 @@ pathlib.Path.replace = counted(pathlib.Path.replace)
 pathlib.Path.unlink = counted(pathlib.Path.unlink)
 pathlib.Path.rmdir = counted(pathlib.Path.rmdir)
 shutil.rmtree = counted(shutil.rmtree)
+blocks.write_staged = counted(blocks.write_staged)
 pq.write_table = counted(pq.write_table)
 pq.ParquetWriter.write_table = counted(pq.ParquetWriter.write_table)
 ingest_dumps(files, out, settings)

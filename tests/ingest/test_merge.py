@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus_lonely.ingest import copies, merge
+from corpus_lonely.errors import InputError
+from corpus_lonely.ingest import copies, merge, month_sources
 from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
-from corpus_lonely.ingest.month_sources import Batch, Source
-from corpus_lonely.ingest.staged_file import Group, group_of, write_staged
+from corpus_lonely.ingest.month_sources import Source
+from corpus_lonely.ingest.staged_file import Batch, Extent, extent_of, write_staged
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
@@ -75,7 +76,7 @@ def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Sourc
             "2020-03": table([row(*each) for each in part], begin),
         }
         write_staged(path, staged_schema(SCHEMA), rows, {})
-        sources.append(Source(path, file, Batch(1, group_of(rows["2020-03"]))))
+        sources.append(Source(path, file, Batch(1, extent_of(rows["2020-03"]))))
     return sources
 
 
@@ -130,13 +131,21 @@ _POSTS = st.lists(
 ).map(lambda posts: sorted(posts, key=lambda post: post.file))
 
 
-@pytest.mark.parametrize("rows_per_pass", [7, 10**6])
+def bounded(patch: pytest.MonkeyPatch) -> None:
+    """From now on months of a few rows go the way of those that do not fit into memory."""
+    patch.setattr(copies, "_ROWS_PER_PASS", 7)
+    patch.setattr(copies, "_ROWS_PER_FRAME", 5)
+    patch.setattr(month_sources, "_JOINED_BYTES", -1)
+    patch.setattr(month_sources, "_FEW_ROWS", 2)
+
+
+@pytest.mark.parametrize("large", [True, False])
 @pytest.mark.parametrize("at_once", [True, False])
 @settings(max_examples=25, deadline=None)
 @given(posts=_POSTS)
 @example(posts=[Post(0, 0, 1, 0), Post(0, 0, 1, 0, "deleted"), Post(0, 0, None, 1, "removed")])
 def test_each_post_once_the_freshest_in_order_of_time(
-    tmp_path_factory: pytest.TempPathFactory, rows_per_pass: int, at_once: bool, posts: list[Post]
+    tmp_path_factory: pytest.TempPathFactory, large: bool, at_once: bool, posts: list[Post]
 ) -> None:
     """However the rows are split into passes, runs and commits: as a plain loop has it."""
     if not posts:
@@ -151,7 +160,8 @@ def test_each_post_once_the_freshest_in_order_of_time(
     ]
     traces = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copies, "_ROWS_PER_PASS", rows_per_pass)
+        if large:
+            bounded(patch)
         kept, duplicates = Counter[int](), Counter[int]()
         if at_once:
             marks, result, last = merged(folder, [source for sources in runs for source in sources])
@@ -178,13 +188,17 @@ def test_each_post_once_the_freshest_in_order_of_time(
     assert [tuple(trace.values()) for trace in lasting] == sorted(gone)
 
 
-def test_the_same_bytes_however_the_rows_were_staged(tmp_path: Path) -> None:
+def test_the_same_bytes_however_the_rows_were_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     posts = [Post(n, n * 37 % 50, None, 0) for n in range(200)]
     numbered = [(post, n) for n, post in enumerate(posts)]
     first = merged(tmp_path / "a", staged(tmp_path / "one", numbered, 0))[2]
     halves = staged(tmp_path / "h0", numbered[:90], 0) + staged(tmp_path / "h1", numbered[90:], 0)
     second = merged(tmp_path / "b", halves)[2]
     assert first.path.read_bytes() == second.path.read_bytes()
+    bounded(monkeypatch)
+    assert first.path.read_bytes() == merged(tmp_path / "c", halves)[2].path.read_bytes()
     assert footer(first.path) == {"made": "by a test"}
 
 
@@ -222,9 +236,43 @@ def test_where_too_much_overlaps_rows_stay_in_the_order_of_input(
 def test_runs_that_do_not_overlap_are_not_held_together() -> None:
     def group(begin: int, end: int) -> merge._Group:
         none = np.zeros(0, dtype=bool)
-        told = Group(0, begin, end, size=5)
-        return merge._Group(Source(Path("x"), 0), 0, told, none, none, none, none)
+        extent = Extent(0, begin, end, size=5)
+        return merge._Group(Source(Path("x"), 0), 0, extent, none, none, none, none)
 
     assert merge._most_at_once([group(0, 9), group(10, 19), group(20, 29)]) == 5
     assert merge._most_at_once([group(0, 9), group(9, 19), group(12, 29)]) == 10
     assert merge._most_at_once([group(0, 50), group(9, 19), group(12, 29)]) == 15
+
+
+def test_what_is_known_of_staged_rows_is_true_of_them() -> None:
+    rows = table([row(Post(n, second, 1, 0), n) for n, second in enumerate((5, 2, 9))], 0)
+    second = 10**6
+    begin, end = (MARCH + 2) * second, (MARCH + 9) * second
+    assert extent_of(rows) == Extent(3, begin, end, rows.nbytes)
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("damage", ["cut", "zeros", "swapped", "foreign"])
+def test_damage_to_a_staged_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool, damage: str
+) -> None:
+    if large:
+        bounded(monkeypatch)
+    sources = staged(tmp_path / "one", [(Post(n, n, None, 0), n) for n in range(200)], 0)
+    path = sources[3].path
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "zeros":
+        # all of the rows' bytes, but for what tells where they stand
+        body = len(content) // 4
+        path.write_bytes(content[:body] + bytes(len(content) // 2) + content[-body:])
+    elif damage == "swapped":
+        path.write_bytes(sources[-1].path.read_bytes())  # two rows, not three
+    else:
+        empty = pa.schema([pa.field("other", pa.string())])
+        pa.ipc.new_file(str(path), empty).close()
+    with pytest.raises(InputError, match=f"{path}: is not readable as Arrow") as caught:
+        merged(tmp_path / "a", sources)
+    assert f"Remove {path.parent}" in str(caught.value)
+    assert not (tmp_path / "a" / "part.parquet").exists()

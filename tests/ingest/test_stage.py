@@ -3,19 +3,23 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from corpus_lonely.errors import OutputError
+from corpus_lonely.ingest import codecs
 from corpus_lonely.ingest import stage as module
 from corpus_lonely.ingest.blocks import BlockDone, BlockTask
 from corpus_lonely.ingest.dump import Dump, Position, open_dump
 from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
-from corpus_lonely.ingest.staged_file import read_staged
+from corpus_lonely.ingest.staged_file import Batch, read_staged
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
+from corpus_lonely.tables import with_footer
 from tests.ingest.lines import write_dump
 from tests.ingest.test_run import dirty
 
@@ -51,9 +55,9 @@ def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list
 
 def content(result: Staged) -> tuple[object, ...]:
     tables = [
-        read_staged(result.folder / name, batch, NAMES).to_pylist()
+        read_staged(result.folder / name, Batch(number, extent), NAMES).to_pylist()
         for places in result.months.values()
-        for name, batch, _ in places
+        for name, number, extent in places
     ]
     return (result.read, result.dropped, result.months, tables, result.quarantine.read_text())
 
@@ -88,7 +92,16 @@ def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
     assert content(resumed) == content(whole)
 
 
-@pytest.mark.parametrize("damage", [b"", b"ARROW1 and no more"])
+def _telling(months: object) -> bytes:
+    """A staged file whose facts are of other kinds."""
+    sink = pa.BufferOutputStream()
+    pa.ipc.new_file(sink, with_footer(pa.schema([]), {"end": {}, "months": months})).close()
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"ARROW1 and no more", _telling(None), _telling([1]), _telling({"x": 1})]
+)
 def test_a_damaged_block_and_all_after_it_are_read_again(
     dump: Dump, tmp_path: Path, damage: bytes
 ) -> None:
@@ -101,8 +114,23 @@ def test_a_damaged_block_and_all_after_it_are_read_again(
     assert content(resumed) == content(whole)
 
 
-def test_several_processes_stage_what_one_does(dump: Dump, tmp_path: Path) -> None:
+def test_a_damaged_mark_of_having_ended_is_no_mark(dump: Dump, tmp_path: Path) -> None:
     whole, _ = staged(dump, tmp_path / "whole")
+    for damage in ("", "[1]", '{"read": 3}'):
+        (whole.folder / "done.json").write_text(damage)
+        assert already_staged(dump, whole.folder) is None
+    assert content(staged(dump, whole.folder)[0])[:3] == (whole.read, whole.dropped, whole.months)
+
+
+def test_several_processes_stage_what_one_does(
+    dump: Dump, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = staged(dump, tmp_path / "whole")
+    # blocks of several pieces, as those of large files are
+    monkeypatch.setattr(codecs, "READ_BYTES", 700)
+    plain = tmp_path / "d.ndjson"
+    plain.write_bytes(b"".join(piece.data for piece in codecs.decompress(dump.path)))
+    dump = replace(open_dump(plain), told=str(dump.path))
     with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
         result = stage(dump, tmp_path / "several", blocks, lambda *_: None)
     assert content(result) == content(whole)
