@@ -28,9 +28,9 @@ def ensemble(models: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Join models into one that gives their mean.
 
     Models of several seeds err in different ways, and the mean of what they say is better than each. Models
-    that learnt some groups alone (`train --only`) are asked for these: each group is the mean of those that learnt it. What
-    comes out is a model folder for `evaluate` and `score`, which takes as long as all its models
-    together.
+    that learnt some groups alone (`train --only`) are asked for these, and the others are not: each group is the mean of the
+    models that learnt it with the fewest others. What comes out is a model folder for `evaluate` and `score`, which takes as
+    long as all its models together.
     """
     from corpus_lonely.training.ensemble import make_ensemble
 

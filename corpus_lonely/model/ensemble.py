@@ -1,8 +1,8 @@
-"""Several models as one: for each group the mean of those that learnt it. A model folder like any other."""
+"""Several models as one: for each group the mean of those that know it best. A model folder like any other."""
 
 # B posts, T tokens of a post, N tokens of all posts, X encoder hidden, L labels
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -14,6 +14,17 @@ from corpus_lonely.model.network import LonelinessConfig, LonelinessModel, Lonel
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
 ENSEMBLE_TYPE = "corpus-lonely-ensemble"
+
+
+def asked(learnt: Sequence[Collection[str]], group: str) -> list[int]:
+    """Whose mean a group is: of the models that learnt it those that learnt the fewest others beside it.
+
+    learnt: for each model the groups that it learnt. All are asked where nobody learnt the group, which is as
+    meaningless in the mean as in each.
+    """
+    knowing = [place for place, groups in enumerate(learnt) if group in groups]
+    fewest = min((len(learnt[place]) for place in knowing), default=0)
+    return [place for place in knowing if len(learnt[place]) == fewest] or [*range(len(learnt))]
 
 
 class EnsembleConfig(PretrainedConfig):
@@ -96,17 +107,13 @@ class EnsembleModel(PreTrainedModel):
         """The mean distributions from what `represent` gave."""
         sizes = [encoder.config.hidden_size for encoder in self.encoders]
         parts = zip(self._members(), torch.split(pooled_BX, sizes, dim=-1), strict=True)
-        given = [
-            (member.learnt, member.predict(part_BX).probabilities) for member, part_BX in parts
-        ]
-        every = [(learnt, one_BL) for learnt, one_BL in given if one_BL is not None]
+        given = [member.predict(part_BX).probabilities for member, part_BX in parts]
+        learnt = [member.learnt for member in self._members()]
         columns = []
         for name, part in self.taxonomy.slices.items():
-            # a group that nobody learnt is as meaningless in the mean as in each
-            sure = [one_BL[:, part] for learnt, one_BL in every if name in learnt]
-            columns.append(
-                torch.stack(sure or [one_BL[:, part] for _, one_BL in every]).mean(dim=0)
-            )
+            several = [given[place] for place in asked(learnt, name)]
+            some = [one_BL[:, part] for one_BL in several if one_BL is not None]
+            columns.append(torch.stack(some).mean(dim=0))
         return LonelinessOutput(probabilities=torch.cat(columns, dim=-1))
 
     def _members(self) -> list[LonelinessModel]:

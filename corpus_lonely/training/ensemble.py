@@ -35,7 +35,9 @@ class EnsembleReport:
 
 
 def make_ensemble(models: Sequence[Path], out: Path, overwrite: bool = False) -> EnsembleReport:
-    """A model folder that gives each group the mean of those of `models` that learnt it; scoring takes their time together.
+    """A model folder that gives the mean of `models`; scoring takes their time together.
+
+    Each group is the mean of those that learnt it with the fewest others beside it: see `model.ensemble.asked`.
 
     Raises ModelError or SettingsError when they cannot be joined, OutputError when `out` holds something else.
     """

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import ModelError, OutputError, SettingsError
 from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.model.ensemble import asked
 from corpus_lonely.training.ensemble import make_ensemble
 from corpus_lonely.training.evaluate import evaluate_model
 from corpus_lonely.training.settings import TrainSettings
@@ -68,7 +69,7 @@ def test_it_gives_the_mean_of_its_members(
     assert "is there already" in again.output
 
 
-def test_each_group_is_the_mean_of_those_that_learnt_it(
+def test_each_group_is_of_those_that_learnt_it_with_the_fewest_others(
     models: list[Path], tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     for group in ("lonely", "duration"):
@@ -81,13 +82,18 @@ def test_each_group_is_the_mean_of_those_that_learnt_it(
     make_ensemble([models[0], tmp_path / "lonely"], tmp_path / "both")
     folders = [models[0], tmp_path / "lonely", tmp_path / "both"]
     whole, alone, both = (Engine.load(one, EXACT).score(TEXTS).probabilities_NL for one in folders)
-    np.testing.assert_allclose(both[:, :2], (whole + alone)[:, :2] / 2, atol=1e-6)
+    np.testing.assert_allclose(both[:, :2], alone[:, :2], atol=1e-6)
     np.testing.assert_allclose(both[:, 2:], whole[:, 2:], atol=1e-6)
     assert np.abs(whole - alone)[:, :2].max() > 0.01
     assert len(evaluate_model(tmp_path / "both", tiny_labels, "dev", EXACT).results) == 5
     make_ensemble([tmp_path / "lonely", tmp_path / "duration"], tmp_path / "two")
     two = evaluate_model(tmp_path / "two", tiny_labels, "dev", EXACT)
     assert set(two.results) == {"lonely", "duration"}
+
+
+def test_who_is_asked_for_a_group() -> None:
+    learnt = [{"a", "b", "c"}, {"a", "b"}, {"a", "b", "c"}, {"b", "a"}, {"c"}]
+    assert [asked(learnt, group) for group in "abcd"] == [[1, 3], [1, 3], [4], [0, 1, 2, 3, 4]]
 
 
 def test_what_cannot_be_joined_is_refused(models: list[Path], tmp_path: Path) -> None:

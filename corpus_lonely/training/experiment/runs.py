@@ -12,6 +12,7 @@ from corpus_lonely.errors import OutputError
 from corpus_lonely.files import read_json
 from corpus_lonely.inference.engine import EngineSettings
 from corpus_lonely.metrics import Array
+from corpus_lonely.model.ensemble import asked
 from corpus_lonely.progress import Progress
 from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.training.experiment.compare import Results
@@ -131,13 +132,14 @@ def judge(posts: LabelledPosts, predicted_NL: Array, only: Sequence[str] = ()) -
 
 
 def averaged(members: Sequence[Trained], posts: LabelledPosts) -> Trained:
-    """Systems and their seeds as one: each group's mean over those that learnt it, as `ensemble` gives it."""
+    """Systems and their seeds as one: each group's mean over those that `ensemble` asks for it."""
     taxonomy = posts.targets.taxonomy
     mean_NL = members[0].predicted_SNL.mean(axis=0)
     learnt = [g for g in taxonomy.slices if any(g in member.results[0] for member in members)]
     for group in learnt:
         part = taxonomy.slices[group]
-        every = [m.predicted_SNL[:, :, part] for m in members if group in m.results[0]]
+        some = asked([member.results[0] for member in members], group)
+        every = [members[place].predicted_SNL[:, :, part] for place in some]
         mean_NL[:, part] = np.concatenate(every).mean(axis=0)
     models = sum(len(member.predicted_SNL) for member in members)
     name = " + ".join(member.system.name for member in members)

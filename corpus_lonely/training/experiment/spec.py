@@ -82,8 +82,8 @@ class Experiment:
     transfer: tuple[str, ...] = ()
     """Systems to train once more on each group alone: what a group gains from the others' company."""
     ensembles: tuple[tuple[str, ...], ...] = ()
-    """Systems, the transfer's included, to judge once more by the mean of what their seeds give, each group's of
-    those that learnt it: a row of its own, for no training."""
+    """Systems, the transfer's included, to judge once more by the mean of what their seeds give, as `ensemble`
+    joins them: a row of its own, for no training."""
     replicates: int = 10_000
     """Of the bootstrap."""
 
