@@ -116,6 +116,7 @@ def test_the_paper_has_its_systems_and_those_it_left_out() -> None:
     assert cells == {
         ("plain", "mlp", "equal"), ("plain", "hdln", "equal"), ("adapted", "hdln", "equal"),
         ("adapted", "hdln", "learned"), ("adapted", "mlp", "equal"), ("plain", "hdln", "learned"),
+        ("plain", "hdln", "learned-entropy"),
     }  # fmt: skip
     assert experiment.seeds == (0, 1, 2)
     assert experiment.train == {"epochs": 20, "batch_size": 16, "learning_rate": 2e-5}
