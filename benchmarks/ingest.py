@@ -45,24 +45,17 @@ def lines(path):
             yield from whole
         if rest:
             yield rest
-print(sum({parsed} is not None for line in lines(sys.argv[1])))
 """
-_JSON = _SCRIPT.format(
+_COUNT = 'print(sum({parsed}["subreddit"] is not None for line in lines(sys.argv[1])))'
+_TEXT_LINES = _SCRIPT.format(
     imports="import json",
     empty='""',
     chunk='chunk.decode("utf-8", "replace")',
     newline='"\\n"',
-    parsed='json.loads(line)["subreddit"]',
 )
-_ORJSON = _SCRIPT.format(
-    imports="import orjson",
-    empty='b""',
-    chunk="chunk",
-    newline='b"\\n"',
-    parsed='orjson.loads(line)["subreddit"]',
-)
+_JSON = _TEXT_LINES + _COUNT.format(parsed="json.loads(line)")
 _CSV = (
-    _JSON.rpartition("print(")[0]
+    _TEXT_LINES
     + """
 import csv
 names = ["id", "author", "subreddit", "created_utc", "score", "title", "selftext", "body", "link_id", "permalink"]
@@ -74,6 +67,9 @@ with open(sys.argv[2], "w", newline="", encoding="utf-8") as out:
         writer.writerow([post.get(name, "") for name in names])
 """
 )
+_ORJSON = _SCRIPT.format(
+    imports="import orjson", empty='b""', chunk="chunk", newline='b"\\n"'
+) + _COUNT.format(parsed="orjson.loads(line)")
 _FLOOR = """
 import sys
 from pathlib import Path

@@ -20,7 +20,6 @@ from corpus_lonely.ingest.purged import COUNTS, Purged, read_purged
 from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.stage import Staged
-from corpus_lonely.ingest.staged_file import Batch, Extent
 from corpus_lonely.progress import Progress
 from corpus_lonely.tables import write_parquet
 
@@ -80,8 +79,7 @@ class Addition:
         for origin, staged in enumerate(self.staged, start=self._first):
             for month, places in staged.months.items():
                 sources.setdefault(month, []).extend(
-                    Source(staged.folder / name, origin, Batch(number, Extent(*extent)))
-                    for name, number, extent in places
+                    Source(staged.folder / name, origin, batch) for name, batch in places
                 )
         for month in self.before.months.keys() & sources.keys():
             there = Source(self.folder.month(month), self.folder.origins(month))

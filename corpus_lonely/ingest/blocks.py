@@ -17,6 +17,9 @@ from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.staged_file import Extent, extent_of, staged_facts, write_staged
 from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema
 
+MISTOLD = (KeyError, TypeError, ValueError, AttributeError)
+"""What comes of facts that are not those that were written."""
+
 
 @dataclass(frozen=True)
 class BlockTask:
@@ -83,8 +86,8 @@ class BlockReader:
 
 
 def staged_before(path: Path) -> BlockDone:
-    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged;
-    KeyError, TypeError, ValueError or AttributeError when it tells other things."""
+    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged, one of
+    MISTOLD when it tells other things."""
     facts = staged_facts(path)
     facts["end"] = Position(**facts["end"])
     facts["months"] = {month: Extent(*told) for month, told in facts["months"].items()}

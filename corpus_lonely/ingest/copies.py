@@ -17,6 +17,7 @@ from corpus_lonely.ingest.month_sources import (
     read_rows,
     reading,
     rows_of,
+    several,
 )
 from corpus_lonely.ingest.purged import Purged
 from corpus_lonely.ingest.writer import GONE, PLACE
@@ -26,8 +27,6 @@ _NOT_GONE = pl.lit(False).alias(GONE)
 _NOT_PURGED = pl.lit(False).alias("purged")
 _ROWS_PER_PASS = 4_000_000
 """Ids compared at a time; more are taken in several passes over the column of ids."""
-
-
 _ROWS_PER_FRAME = 1 << 18
 """Ids of staged sources that are looked at together."""
 
@@ -53,12 +52,13 @@ def judge(
     sources: list[Source], traces: Path | None, purged: Purged | None = None
 ) -> tuple[list[Verdict], pa.Table]:
     """For each source what becomes of its rows; and the traces of posts that stay gone."""
-    verdicts = [Verdict(rows_of(source)) for source in sources]
-    passes = max(1, math.ceil(sum(len(verdict.gone) for verdict in verdicts) / _ROWS_PER_PASS))
+    lengths = [rows_of(source) for source in sources]
+    verdicts = list(map(Verdict, lengths))
+    passes = max(1, math.ceil(sum(lengths) / _ROWS_PER_PASS))
     lasting = [pl.DataFrame(TRACES.empty_table())]
     for number in range(passes):
         mine = pl.col("post_id").hash() % passes == number
-        parts = [ids.filter(mine) for ids in _ids(sources, purged)]
+        parts = [ids.filter(mine) for ids in _ids(sources, lengths, purged)]
         if traces:
             parts.append(_traces(traces).filter(mine))
         ids = _told(pl.concat(parts))
@@ -119,37 +119,37 @@ def _without(ids: pl.DataFrame) -> pl.DataFrame:
     return ids.with_columns(marked=pl.col("marked") & pl.col("kept"))
 
 
-def _ids(sources: list[Source], purged: Purged | None) -> Iterator[pl.DataFrame]:
-    """The ids of all sources, those of staged ones together: a frame costs a millisecond."""
-    some: list[tuple[int, Source]] = []
-    rows = 0
-    for place, source in enumerate(sources):
-        if not source.staged:
-            yield _read([(place, source)], purged)
-            continue
-        some.append((place, source))
-        rows += rows_of(source)
-        if rows >= _ROWS_PER_FRAME:
-            yield _read(some, purged)
-            some, rows = [], 0
-    if some:
+def _ids(
+    sources: list[Source], lengths: list[int], purged: Purged | None
+) -> Iterator[pl.DataFrame]:
+    """The ids of all sources, those of staged ones together: a frame costs a millisecond.
+
+    lengths: the rows of each.
+    """
+    every = list(zip(range(len(sources)), sources, lengths, strict=True))
+    for one in every:
+        if not one[1].staged:
+            yield _read([one], purged)
+    staged = (one for one in every if one[1].staged)
+    for some in several(staged, lambda one: one[2], _ROWS_PER_FRAME):
         yield _read(some, purged)
 
 
-def _read(sources: list[tuple[int, Source]], purged: Purged | None) -> pl.DataFrame:
-    """The ids of staged sources, or of one that is not; each with its place among all."""
-    staged = sources[0][1].staged
+def _read(sources: list[tuple[int, Source, int]], purged: Purged | None) -> pl.DataFrame:
+    """The ids of staged sources, or of one that is not; each with its place among all, and its rows."""
+    places, some, lengths = zip(*sources, strict=True)
+    staged = some[0].staged
     columns = ["post_id", "retrieved_at", *([PLACE, GONE, "removed"] if staged else [])]
     if purged:
         columns = list(dict.fromkeys([*columns, *purged.columns()]))
-    lengths = [rows_of(source) for _, source in sources]
-    parts = (read_rows(source, None, columns) for _, source in sources)
-    frame = pl.DataFrame(pa.concat_tables(fewer(parts)))
+    frame = pl.DataFrame(
+        pa.concat_tables(fewer(read_rows(source, None, columns) for source in some))
+    )
     frame = frame.with_columns(purged.hit().alias("purged") if purged else _NOT_PURGED)
     if not staged:
         frame = frame.with_columns(_EARLIER, _NOT_GONE, removed=pl.lit(None, pl.String))
     # what the folder has was ingested before all that is staged, and holds each id once
-    origins = [source.origin if source.staged else -1 for _, source in sources]
+    origins = [source.origin if staged else -1 for source in some]
     return frame.select(
         pl.Series("row", np.concatenate([np.arange(rows, dtype=np.uint32) for rows in lengths])),
         *TRACES.names,
@@ -157,7 +157,7 @@ def _read(sources: list[tuple[int, Source]], purged: Purged | None) -> pl.DataFr
         PLACE,
         GONE,
         "purged",
-        pl.Series("source", np.repeat(np.array([n for n, _ in sources], np.int32), lengths)),
+        pl.Series("source", np.repeat(np.array(places, np.int32), lengths)),
     )
 
 

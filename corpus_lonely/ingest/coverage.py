@@ -1,15 +1,14 @@
 """What a posts folder covers: month by subreddit and kind, how much was read, kept and dropped, and why."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.distinct import distinct
+from corpus_lonely.ingest.month_sources import reading, several
 from corpus_lonely.ingest.normalize import STAGED
 from corpus_lonely.ingest.purged import COUNTS
 from corpus_lonely.tables import conform, table_schema
@@ -91,36 +90,26 @@ EMPTY_KEPT = pl.DataFrame(
 
 def kept_of(months: Mapping[str, Path]) -> pl.DataFrame:
     """What months hold: rows of EMPTY_KEPT. InputError when one cannot be read."""
-    parts, small, held = [EMPTY_KEPT], [], 0
+    parts, small = [EMPTY_KEPT], {}
     for month, path in months.items():
-        with _reading(path):
+        with reading(path, staged=False):
             rows = pq.read_metadata(path).num_rows
-            if rows > _ROWS_HELD:
-                large = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-                parts.append(_counted(large.with_columns(month=pl.lit(month)), rows))
+            if rows <= _ROWS_HELD:
+                small[month] = path
                 continue
-            # many small months at once: to count one alone takes milliseconds
-            frame = pl.DataFrame(pq.ParquetFile(path).read([*_KEY[1:], "author"]))
-        small.append(frame.with_columns(month=pl.lit(month)))
-        held += rows
-        if held > _ROWS_HELD:
-            parts.append(_counted(pl.concat(small).lazy(), held))
-            small, held = [], 0
-    if small:
-        parts.append(_counted(pl.concat(small).lazy(), held))
+            large = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            parts.append(_counted(large.with_columns(month=pl.lit(month)), rows))
+    # many small months at once: to count one alone takes milliseconds
+    batches = several(_frames(small), len, _ROWS_HELD)
+    parts.extend(_counted(pl.concat(some).lazy(), sum(map(len, some))) for some in batches)
     return pl.concat(parts)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"is not readable as Parquet ({first_line(error)})",
-            where=path,
-            hint="Bring it back from a copy, or --overwrite to make the folder anew",
-        ) from error
+def _frames(months: Mapping[str, Path]) -> Iterator[pl.DataFrame]:
+    for month, path in months.items():
+        with reading(path, staged=False):
+            frame = pl.DataFrame(pq.ParquetFile(path).read([*_KEY[1:], "author"]))
+        yield frame.with_columns(month=pl.lit(month))
 
 
 def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:

@@ -1,11 +1,13 @@
 """What a month is merged from: groups of rows of staged files, and the partition as the folder has it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,7 +16,10 @@ from corpus_lonely.ingest.staged_file import Batch, Extent, extent_of, read_stag
 
 _MOMENT = pa.timestamp("us", "UTC")
 _JOINED_BYTES = 64 << 20
+"""Of the staged rows of a month that are read once and held, instead of twice."""
 _FEW_ROWS, _MANY_TABLES = 1 << 12, 64
+"""Tables of fewer rows are put together, so many of them at the most."""
+_Item = TypeVar("_Item")
 ORIGIN = "file"
 ORIGINS = pa.schema([pa.field(ORIGIN, pa.int32(), nullable=False)])
 """Beside each month: the file, by its place in the record, that each row came from."""
@@ -88,29 +93,32 @@ def joined(sources: list[Source], columns: list[str]) -> list[Source]:
         return sources
     less = [source for source in sources if not source.batch]
     for origin, some in groupby(sources[len(less) :], lambda source: source.origin):
-        first, *rest = some
-        parts = (read_rows(source, None, columns) for source in (first, *rest))
-        rows = pa.concat_tables(fewer(parts))
-        less.append(Source(first.path, origin, Batch(0, extent_of(rows)), rows))
+        together = list(some)
+        rows = pa.concat_tables(fewer(read_rows(source, None, columns) for source in together))
+        less.append(Source(together[0].path, origin, Batch(0, extent_of(rows)), rows))
     return less
 
 
 def fewer(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows; small tables in one, for of each column of each a thousand bytes are spent."""
-    some: list[pa.Table] = []
-    rows = 0
-    for table in tables:
-        some.append(table)
-        rows += table.num_rows
-        if rows >= _FEW_ROWS or len(some) == _MANY_TABLES:
-            yield _one(some)
-            some, rows = [], 0
+    for some in several(tables, lambda table: table.num_rows, _FEW_ROWS, _MANY_TABLES):
+        yield some[0] if len(some) == 1 else pa.concat_tables(some).combine_chunks()
+
+
+def several(
+    items: Iterable[_Item], rows: Callable[[_Item], int], enough: int, most: int | None = None
+) -> Iterator[list[_Item]]:
+    """The items, as many at a time as have enough rows together, or `most` of them."""
+    some: list[_Item] = []
+    held = 0
+    for item in items:
+        some.append(item)
+        held += rows(item)
+        if held >= enough or len(some) == most:
+            yield some
+            some, held = [], 0
     if some:
-        yield _one(some)
-
-
-def _one(tables: list[pa.Table]) -> pa.Table:
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+        yield some
 
 
 @contextmanager
@@ -118,7 +126,7 @@ def reading(path: Path, *, staged: bool) -> Iterator[None]:
     """Names the file that turns out to be damaged, and what to do about it."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         form = "Arrow" if staged else "Parquet"
         if staged:
             hint = f"Remove {path.parent} and run the same command again"

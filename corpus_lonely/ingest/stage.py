@@ -14,13 +14,19 @@ import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import open_private, output_error, read_json, sync, write_json
-from corpus_lonely.ingest.blocks import BlockDone, BlockTask, quarantined, staged_before
+from corpus_lonely.ingest.blocks import (
+    MISTOLD,
+    BlockDone,
+    BlockTask,
+    quarantined,
+    staged_before,
+)
 from corpus_lonely.ingest.columns import CountKey
 from corpus_lonely.ingest.dump import Dump, Position, read_blocks
 from corpus_lonely.ingest.lines import in_order
 from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED
 from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
-from corpus_lonely.ingest.staged_file import SUFFIX, Extent
+from corpus_lonely.ingest.staged_file import SUFFIX, Batch, Extent
 
 COUNTS = pa.schema(
     [
@@ -49,9 +55,8 @@ class Staged:
     """Lines that became rows."""
     dropped: dict[str, int]
     broken: str | None
-    months: dict[str, list[tuple[str, int, Extent]]]
-    """For each month its staged files, the record batch there and what is told of it, in the order of
-    the dump."""
+    months: dict[str, list[tuple[str, Batch]]]
+    """For each month its staged files and the rows there, in the order of the dump."""
 
     @property
     def counts(self) -> Path:
@@ -67,8 +72,13 @@ def already_staged(dump: Dump, folder: Path) -> Staged | None:
     if not (folder / _DONE).exists():
         return None
     try:
-        staged = Staged(dump, folder, **read_json(folder / _DONE))
-    except (InputError, TypeError):  # damaged: what was staged is read again
+        told = read_json(folder / _DONE)
+        told["months"] = {
+            month: [(name, Batch(number, Extent(*extent))) for name, (number, extent) in places]
+            for month, places in told["months"].items()
+        }
+        staged = Staged(dump, folder, **told)
+    except (InputError, *MISTOLD):  # damaged: what was staged is read again
         return None
     # the file may have been fetched again since it was found to be broken
     repaired = staged.broken and staged.fingerprint != dump.whole_fingerprint()
@@ -135,14 +145,7 @@ class _Staging:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 done = staged_before(path)
-            except (
-                pa.ArrowException,
-                OSError,
-                KeyError,
-                TypeError,
-                ValueError,
-                AttributeError,
-            ):
+            except (pa.ArrowException, OSError, *MISTOLD):
                 break
             if done.begin != self._end.plain:
                 break
@@ -194,11 +197,11 @@ class _Staging:
                 counts[month, subreddit, kind, reason] += count
         return counts
 
-    def _months(self) -> dict[str, list[tuple[str, int, Extent]]]:
-        months: dict[str, list[tuple[str, int, Extent]]] = {}
+    def _months(self) -> dict[str, list[tuple[str, Batch]]]:
+        months: dict[str, list[tuple[str, Batch]]] = {}
         for done in self._done:
-            for batch, (month, told) in enumerate(done.months.items()):
-                months.setdefault(month, []).append((done.name, batch, told))
+            for number, (month, extent) in enumerate(done.months.items()):
+                months.setdefault(month, []).append((done.name, Batch(number, extent)))
         return months
 
     def _write_quarantine(self) -> None:

@@ -17,7 +17,7 @@ from corpus_lonely.ingest.dump import Dump, Position, open_dump
 from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
-from corpus_lonely.ingest.staged_file import Batch, read_staged
+from corpus_lonely.ingest.staged_file import read_staged
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from corpus_lonely.tables import with_footer
 from tests.ingest.lines import write_dump
@@ -55,9 +55,9 @@ def staged(dump: Dump, folder: Path, stop_at: int = 10**9) -> tuple[Staged, list
 
 def content(result: Staged) -> tuple[object, ...]:
     tables = [
-        read_staged(result.folder / name, Batch(number, extent), NAMES).to_pylist()
+        read_staged(result.folder / name, batch, NAMES).to_pylist()
         for places in result.months.values()
-        for name, number, extent in places
+        for name, batch in places
     ]
     return (result.read, result.dropped, result.months, tables, result.quarantine.read_text())
 
