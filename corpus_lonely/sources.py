@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.storage import Place, RemotePath, answering, patient
 from corpus_lonely.store_errors import StoreTrouble
 
@@ -157,7 +158,7 @@ def read_batches(url: str, columns: Collection[str], rows: int) -> Iterator[pa.R
     """So many rows of a file at a time, with those of the columns that it has; InputError when it is damaged."""
     try:
         with open_binary(url) as file:
-            parquet = pq.ParquetFile(file, buffer_size=_READ_BYTES)
+            parquet = open_parquet(file, buffer_size=_READ_BYTES)
             there = parquet.schema_arrow.names
             yield from parquet.iter_batches(rows, columns=[n for n in columns if n in there])
     except (pa.ArrowException, OSError) as error:

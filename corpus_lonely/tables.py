@@ -167,4 +167,4 @@ def sealed_bytes(table: pa.Table) -> bytes:
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression=_COMPRESSION)
+        pq.write_table(table, temporary, compression=_COMPRESSION, write_page_checksum=True)

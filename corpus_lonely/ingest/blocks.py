@@ -14,11 +14,8 @@ from corpus_lonely.ingest.dump import Position
 from corpus_lonely.ingest.lines import CountRow, LineTaker
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.ingest.staged_file import Extent, extent_of, staged_facts, write_staged
+from corpus_lonely.ingest.staged_file import Batch, staged_facts, write_staged
 from corpus_lonely.ingest.writer import PLACE, posts_schema, staged_schema
-
-MISTOLD = (KeyError, TypeError, ValueError, AttributeError)
-"""What comes of facts that are not those that were written."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,7 @@ class BlockDone:
     consumed: int
     lines: int
     blank: int
-    months: dict[str, Extent]
-    """Its record batches, in the order of months, which is theirs in the file."""
+    months: dict[str, Batch]
     counts: list[CountRow]
     """Month, subreddit in lower case, kind, reason, lines."""
     bad: list[dict[str, Any]]
@@ -59,40 +55,33 @@ class BlockReader:
         wanted = settings.subreddits
         prefilter = Prefilter(wanted) if Prefilter.works_for(wanted) else None
         posts = posts_schema(settings.keep_permalinks, settings.columns)
-        self._schema: pa.Schema = staged_schema(posts)
         names = author_writer(key), id_writer(key, hashed=settings.hash_ids)
-        normaliser = ColumnNormaliser(settings, self._schema, *names)
+        normaliser = ColumnNormaliser(settings, staged_schema(posts), *names)
         self._take = LineTaker(normaliser, prefilter, settings.quarantine_text)
 
     def __call__(self, task: BlockTask, data: bytes | memoryview) -> BlockDone:
         """Writes the staged file, whole or not at all. OutputError when the disk is full."""
         taken = self._take(data)
         rows = {month: _placed(tables, task.begin) for month, tables in sorted(taken.rows.items())}
-        done = BlockDone(
-            name=task.path.name,
-            begin=task.begin,
-            end=task.end,
-            consumed=task.consumed,
-            lines=taken.lines,
-            blank=taken.blank,
-            months={month: extent_of(table) for month, table in rows.items()},
-            counts=[(*key, count) for key, count in taken.counts.items()],
-            bad=taken.bad,
-        )
-        # not `asdict` of it all: that would copy every count
-        facts = {**vars(done), "end": asdict(done.end)}
-        write_staged(task.path, self._schema, rows, facts)
-        return done
+        facts: dict[str, Any] = {
+            "begin": task.begin,
+            "end": task.end,
+            "consumed": task.consumed,
+            "lines": taken.lines,
+            "blank": taken.blank,
+            "counts": [(*key, count) for key, count in taken.counts.items()],
+            "bad": taken.bad,
+        }
+        months = write_staged(task.path, rows, {**facts, "end": asdict(task.end)})
+        return BlockDone(task.path.name, months=months, **facts)
 
 
 def staged_before(path: Path) -> BlockDone:
-    """What a staged file of an earlier run holds. Raises what pyarrow does when it is damaged, one of
-    MISTOLD when it tells other things."""
-    facts = staged_facts(path)
+    """What a staged file of an earlier run holds. OSError when it is damaged."""
+    facts, months = staged_facts(path)
     facts["end"] = Position(**facts["end"])
-    facts["months"] = {month: Extent(*told) for month, told in facts["months"].items()}
     facts["counts"] = [tuple(count) for count in facts["counts"]]
-    return BlockDone(**facts)
+    return BlockDone(path.name, months=months, **facts)
 
 
 def _placed(tables: list[pa.Table], begin: int) -> pa.Table:

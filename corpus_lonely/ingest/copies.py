@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.ingest.month_sources import (
     ORIGIN,
@@ -21,6 +20,7 @@ from corpus_lonely.ingest.month_sources import (
 )
 from corpus_lonely.ingest.purged import Purged
 from corpus_lonely.ingest.writer import GONE, PLACE
+from corpus_lonely.parquet import open_parquet
 
 _EARLIER = pl.lit(0, pl.Int64).alias(PLACE)
 _NOT_GONE = pl.lit(False).alias(GONE)
@@ -164,7 +164,7 @@ def _read(sources: list[tuple[int, Source, int]], purged: Purged | None) -> pl.D
 def _traces(path: Path) -> pl.DataFrame:
     """The traces that the folder has of the month; each is of a later time than the folder's row."""
     with reading(path, staged=False):
-        frame = pl.DataFrame(pq.ParquetFile(path).read())
+        frame = pl.DataFrame(open_parquet(path).read())
     return frame.select(
         pl.lit(0, pl.UInt32).alias("row"),
         *TRACES.names,

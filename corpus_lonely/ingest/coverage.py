@@ -11,6 +11,7 @@ from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.month_sources import reading, several
 from corpus_lonely.ingest.normalize import STAGED
 from corpus_lonely.ingest.purged import COUNTS
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import conform, table_schema
 
 _KEY = ["month", "subreddit", "kind"]
@@ -39,9 +40,7 @@ def coverage(
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
     kept = pl.concat([kept_of(written), *_unchanged(changed, before)])
-    read = pl.concat(
-        [_EMPTY_COUNTS, *(pl.DataFrame(pq.ParquetFile(path).read()) for path in counts)]
-    )
+    read = pl.concat([_EMPTY_COUNTS, *map(_table, counts)])
     table = (
         read.group_by(_KEY)
         .agg(
@@ -107,9 +106,13 @@ def kept_of(months: Mapping[str, Path]) -> pl.DataFrame:
 
 def _frames(months: Mapping[str, Path]) -> Iterator[pl.DataFrame]:
     for month, path in months.items():
-        with reading(path, staged=False):
-            frame = pl.DataFrame(pq.ParquetFile(path).read([*_KEY[1:], "author"]))
+        frame = _table(path, [*_KEY[1:], "author"])
         yield frame.with_columns(month=pl.lit(month))
+
+
+def _table(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    with reading(path, staged=False):
+        return pl.DataFrame(open_parquet(path).read(columns))
 
 
 def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
@@ -130,7 +133,7 @@ def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
 def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
     parts = [since]
     if before is not None:
-        table = pl.DataFrame(pq.ParquetFile(before).read([*_KEY, f"{_DROPPED}purged"]))
+        table = _table(before, [*_KEY, f"{_DROPPED}purged"])
         parts.append(table.rename({f"{_DROPPED}purged": "purged"}))
     return pl.concat(parts).group_by(_KEY).agg(pl.col("purged").sum())
 
@@ -138,5 +141,5 @@ def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
 def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:
     if before is None:
         return [EMPTY_KEPT]
-    table = pl.DataFrame(pq.ParquetFile(before).read(EMPTY_KEPT.columns))
+    table = _table(before, EMPTY_KEPT.columns)
     return [EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus_lonely.files import atomic_path
 from corpus_lonely.ingest.copies import Verdict, judge
@@ -27,6 +26,7 @@ from corpus_lonely.ingest.month_sources import (
 from corpus_lonely.ingest.purged import Purged
 from corpus_lonely.ingest.staged_file import Extent
 from corpus_lonely.ingest.writer import MonthWriter, staged_schema
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import write_parquet
 
 _SORTED_BYTES = 256 << 20
@@ -178,7 +178,7 @@ def _load(group: _Group, schema: pa.Schema, merged: Merged) -> pa.Table:
     if isinstance(origin, Path):
         # written with row groups of the same length as the month
         with reading(origin, staged=False):
-            files = pq.ParquetFile(origin).read_row_group(group.index).column(ORIGIN)
+            files = open_parquet(origin).read_row_group(group.index).column(ORIGIN)
     else:
         files = pa.chunked_array([pa.repeat(pa.scalar(origin, pa.int32()), table.num_rows)])
     copies = ~(group.kept | group.gone | group.purged)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.staged_file import Batch, Extent, extent_of, read_staged
+from corpus_lonely.parquet import open_parquet
 
 _MOMENT = pa.timestamp("us", "UTC")
 _JOINED_BYTES = 64 << 20
@@ -80,7 +81,7 @@ def read_rows(source: Source, group: int | None, columns: list[str]) -> pa.Table
     with reading(source.path, staged=source.staged):
         if source.batch:
             return read_staged(source.path, source.batch, columns)
-        with pq.ParquetFile(source.path) as file:
+        with open_parquet(source.path) as file:
             return file.read(columns) if group is None else file.read_row_group(group, columns)
 
 
@@ -95,7 +96,7 @@ def joined(sources: list[Source], columns: list[str]) -> list[Source]:
     for origin, some in groupby(sources[len(less) :], lambda source: source.origin):
         together = list(some)
         rows = pa.concat_tables(fewer(read_rows(source, None, columns) for source in together))
-        less.append(Source(together[0].path, origin, Batch(0, extent_of(rows)), rows))
+        less.append(Source(together[0].path, origin, Batch(0, 0, 0, extent_of(rows)), rows))
     return less
 
 
@@ -127,11 +128,9 @@ def reading(path: Path, *, staged: bool) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        form = "Arrow" if staged else "Parquet"
         if staged:
-            hint = f"Remove {path.parent} and run the same command again"
+            what, hint = "is damaged", f"Remove {path.parent} and run the same command again"
         else:
+            what = "is not readable as Parquet"
             hint = "Bring it back from a copy, or --overwrite to make the folder anew"
-        raise InputError(
-            f"is not readable as {form} ({first_line(error)})", where=path, hint=hint
-        ) from error
+        raise InputError(f"{what} ({first_line(error)})", where=path, hint=hint) from error

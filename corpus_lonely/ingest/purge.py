@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import atomic_path
@@ -23,6 +22,7 @@ from corpus_lonely.ingest.purged import Purged, read_purged
 from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport, ordered
 from corpus_lonely.ingest.writer import MonthWriter
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import footer, write_parquet
 
@@ -134,7 +134,7 @@ def _taken_out(
     progress.start("Reading months", len(record.months), "months")
     for month in sorted(record.months):
         path = folder.month(month)
-        with reading(path, staged=False), pq.ParquetFile(path) as file:
+        with reading(path, staged=False), open_parquet(path) as file:
             masks = [
                 _mask(file.read_row_group(group, purged.columns()), purged)
                 for group in range(file.num_row_groups)
@@ -158,8 +158,8 @@ def _rewrite(
     removed = Counter[tuple[int, str, str]]()
     with (
         reading(path, staged=False),
-        pq.ParquetFile(path) as posts,
-        pq.ParquetFile(origins_path) as origins,
+        open_parquet(path) as posts,
+        open_parquet(origins_path) as origins,
         atomic_path(folder.coming(path)) as posts_file,
         atomic_path(folder.coming(origins_path)) as origins_file,
         MonthWriter(posts_file, posts.schema_arrow.remove_metadata(), footer(path)) as new_posts,

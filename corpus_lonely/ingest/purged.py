@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.ingest.authors import AuthorKey
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import footer, with_footer, write_parquet
 
 _SCHEMA = pa.schema(
@@ -99,7 +99,7 @@ def read_purged(path: Path) -> Purged | None:
     if not path.exists():
         return None
     try:
-        table = pl.DataFrame(pq.ParquetFile(path).read())
+        table = pl.DataFrame(open_parquet(path).read())
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"is not readable as Parquet ({first_line(error)})",

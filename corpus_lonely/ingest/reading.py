@@ -18,7 +18,7 @@ from corpus_lonely.memory import keep_freed_memory
 from corpus_lonely.progress import Progress
 
 _MB = 1e6
-_FORM = 3
+_FORM = 4
 """Of what is staged: one more whenever files there, or what is told of them, change."""
 _MERGING = "corpus_lonely.ingest.addition"
 _BYTES_PER_PROCESS = 16 << 20

@@ -1,5 +1,6 @@
 """One dump file to staged files of rows, its counts and its bad lines; what is done is not read again."""
 
+import json
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable
@@ -13,20 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.files import open_private, output_error, read_json, sync, write_json
-from corpus_lonely.ingest.blocks import (
-    MISTOLD,
-    BlockDone,
-    BlockTask,
-    quarantined,
-    staged_before,
-)
+from corpus_lonely.files import atomic_path, json_bytes, open_private, output_error, sync
+from corpus_lonely.ingest.blocks import BlockDone, BlockTask, quarantined, staged_before
 from corpus_lonely.ingest.columns import CountKey
 from corpus_lonely.ingest.dump import Dump, Position, read_blocks
 from corpus_lonely.ingest.lines import in_order
 from corpus_lonely.ingest.normalize import NOT_COVERED, STAGED
 from corpus_lonely.ingest.pool import STAGED_BYTES, Blocks, worker_died
-from corpus_lonely.ingest.staged_file import SUFFIX, Batch, Extent
+from corpus_lonely.ingest.staged_file import SUFFIX, Batch
+from corpus_lonely.seal import BLANK_SEAL, is_whole, seal
 
 COUNTS = pa.schema(
     [
@@ -71,15 +67,15 @@ def already_staged(dump: Dump, folder: Path) -> Staged | None:
     """What an interrupted run staged in `folder`, if it finished, and if that was this very file."""
     if not (folder / _DONE).exists():
         return None
-    try:
-        told = read_json(folder / _DONE)
-        told["months"] = {
-            month: [(name, Batch(number, Extent(*extent))) for name, (number, extent) in places]
-            for month, places in told["months"].items()
-        }
-        staged = Staged(dump, folder, **told)
-    except (InputError, *MISTOLD):  # damaged: what was staged is read again
+    content = (folder / _DONE).read_bytes()
+    if not is_whole(content):  # damaged: what was staged is read again
         return None
+    told = json.loads(content)["told"]
+    told["months"] = {
+        month: [(name, Batch.from_json(batch)) for name, batch in places]
+        for month, places in told["months"].items()
+    }
+    staged = Staged(dump, folder, **told)
     # the file may have been fetched again since it was found to be broken
     repaired = staged.broken and staged.fingerprint != dump.whole_fingerprint()
     return None if repaired else staged
@@ -145,7 +141,7 @@ class _Staging:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 done = staged_before(path)
-            except (pa.ArrowException, OSError, *MISTOLD):
+            except OSError:
                 break
             if done.begin != self._end.plain:
                 break
@@ -175,7 +171,7 @@ class _Staging:
         sums: Counter[str] = Counter()
         for (*_, reason), count in counts.items():
             sums[reason] += count
-        pq.write_table(_covered(counts), self._folder / _COUNTS_FILE)
+        pq.write_table(_covered(counts), self._folder / _COUNTS_FILE, write_page_checksum=True)
         self._write_quarantine()
         for name in (_COUNTS_FILE, _QUARANTINE_FILE):
             sync(self._folder / name)
@@ -187,7 +183,8 @@ class _Staging:
             "broken": broken,
             "months": self._months(),
         }
-        write_json(self._folder / _DONE, content)
+        with atomic_path(self._folder / _DONE) as temporary:
+            temporary.write_bytes(seal(json_bytes({"told": content, "seal": BLANK_SEAL})))
         return Staged(self._dump, self._folder, **content)
 
     def _counts(self) -> Counter[CountKey]:
@@ -200,8 +197,8 @@ class _Staging:
     def _months(self) -> dict[str, list[tuple[str, Batch]]]:
         months: dict[str, list[tuple[str, Batch]]] = {}
         for done in self._done:
-            for number, (month, extent) in enumerate(done.months.items()):
-                months.setdefault(month, []).append((done.name, Batch(number, extent)))
+            for month, batch in done.months.items():
+                months.setdefault(month, []).append((done.name, batch))
         return months
 
     def _write_quarantine(self) -> None:

@@ -1,17 +1,26 @@
-"""A block's rows on their way to their months: Arrow's IPC, which is quicker than Parquet to write, to open and to read."""
+"""A block's rows on their way to their months, with a checksum of all: Arrow's IPC, which is quicker than Parquet.
 
+A stream of Arrow a month, one after the other; then the facts as JSON, their length and their checksum.
+"""
+
+import json
+import os
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from corpus_lonely.files import atomic_path
-from corpus_lonely.tables import schema_facts, with_footer
 
-SUFFIX = ".arrow"
+SUFFIX = ".staged"
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_END = struct.Struct("<QQ")
+"""Length and checksum of the facts before it."""
+_DAMAGED = "its checksum is another"
 
 
 class Extent(NamedTuple):
@@ -28,9 +37,18 @@ class Extent(NamedTuple):
 class Batch(NamedTuple):
     """Rows of one month in a staged file."""
 
-    number: int
-    """Which of its record batches they are."""
+    offset: int
+    length: int
+    """Its bytes in the file."""
+    checksum: int
+    """XXH3 of them, 64 bits."""
     extent: Extent
+
+    @classmethod
+    def from_json(cls, told: Sequence[Any]) -> Self:
+        """As JSON gives it back: lists for tuples."""
+        offset, length, checksum, extent = told
+        return cls(offset, length, checksum, Extent(*extent))
 
 
 def extent_of(table: pa.Table) -> Extent:
@@ -40,42 +58,57 @@ def extent_of(table: pa.Table) -> Extent:
 
 
 def write_staged(
-    path: Path, schema: pa.Schema, rows: Mapping[str, pa.Table], facts: Mapping[str, Any]
-) -> None:
-    """Writes rows by month, a record batch a month in the order of months.
+    path: Path, rows: Mapping[str, pa.Table], facts: Mapping[str, Any]
+) -> dict[str, Batch]:
+    """Writes rows by month, and returns where each month stands.
 
-    schema: see `writer.staged_schema`. facts: what `staged_facts` gives back. OutputError when the disk is
-    full.
+    facts: what `staged_facts` gives back. OutputError when the disk is full.
     """
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, with_footer(schema, facts), options=_PACKED) as writer,
-    ):
-        for month in sorted(rows):
-            (batch,) = rows[month].combine_chunks().to_batches()
-            writer.write_batch(batch)
+    months: dict[str, Batch] = {}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for month, table in rows.items():
+            packed = memoryview(_packed(table))
+            months[month] = Batch(
+                file.tell(), packed.nbytes, xxhash.xxh3_64_intdigest(packed), extent_of(table)
+            )
+            file.write(packed)
+        told = json.dumps({"facts": facts, "months": months}).encode()
+        file.write(told + _END.pack(len(told), xxhash.xxh3_64_intdigest(told)))
+    return months
 
 
-def staged_facts(path: Path) -> dict[str, Any]:
-    """What else was written into a staged file. Raises what pyarrow does when it is damaged."""
-    with pa.OSFile(str(path)) as file:
-        return schema_facts(pa.ipc.open_file(file).schema)
+def _packed(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    schema = pa.schema([field.remove_metadata() for field in table.schema])
+    with pa.ipc.new_stream(sink, schema, options=_PACKED) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue()
+
+
+def staged_facts(path: Path) -> tuple[dict[str, Any], dict[str, Batch]]:
+    """What else was written into a staged file, and where its months stand. OSError when it is damaged."""
+    with path.open("rb") as file:
+        end = file.seek(-_END.size, os.SEEK_END)
+        length, checksum = _END.unpack(file.read())
+        file.seek(max(0, end - length))
+        told = file.read()[: -_END.size]
+    if xxhash.xxh3_64_intdigest(told) != checksum:
+        raise OSError(_DAMAGED)
+    content = json.loads(told)
+    months = {month: Batch.from_json(batch) for month, batch in content["months"].items()}
+    return content["facts"], months
 
 
 def read_staged(path: Path, batch: Batch, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a batch. Raises what pyarrow does when the file is damaged, or is another."""
+    """Some columns of a month. OSError when the file is damaged, or is another."""
     # not mapped into memory: a disk that fails would end the process without a word
-    with pa.OSFile(str(path)) as file:
-        schema = pa.ipc.open_file(file).schema
-        wanted = [schema.get_field_index(name) for name in columns]
-        options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
-        reader = pa.ipc.open_file(file, options=options)
-        if min(wanted) < 0 or batch.number >= reader.num_record_batches:
-            raise pa.ArrowInvalid("it lacks rows or columns")
-        rows = reader.get_batch(batch.number)
-    if rows.num_rows != batch.extent.rows:
-        raise pa.ArrowInvalid("it has other rows than were written")
-    # what is packed has no checksum, and nothing else that reads would look at the lengths of texts
-    rows.validate(full=True)
-    return pa.table(rows).select(columns).replace_schema_metadata()
+    with path.open("rb") as file:
+        file.seek(batch.offset)
+        packed = file.read(batch.length)
+    if xxhash.xxh3_64_intdigest(packed) != batch.checksum:
+        raise OSError(_DAMAGED)
+    schema = pa.ipc.open_stream(packed).schema
+    wanted = [schema.get_field_index(name) for name in columns]
+    options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+    with pa.ipc.open_stream(packed, options=options) as reader:
+        return reader.read_all().select(columns)

@@ -48,7 +48,11 @@ class MonthWriter:
         self._schema = with_footer(schema, facts)
         repeated = [name for name in schema.names if name not in _UNIQUE]
         self._writer = pq.ParquetWriter(
-            path, self._schema, compression="zstd", use_dictionary=repeated
+            path,
+            self._schema,
+            compression="zstd",
+            use_dictionary=repeated,
+            write_page_checksum=True,
         )
         self._waiting: list[pa.Table] = []
         self._count = 0

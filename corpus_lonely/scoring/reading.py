@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.sources import InputFile, open_binary
 from corpus_lonely.storage import answering, patient
@@ -51,7 +51,7 @@ class _Cursor:
         self.file, self.columns = file, columns
         self._opened: AbstractContextManager[Any] = open_binary(file.url)
         try:
-            parquet = pq.ParquetFile(self._opened.__enter__(), buffer_size=_READ_BYTES)
+            parquet = open_parquet(self._opened.__enter__(), buffer_size=_READ_BYTES)
             rows = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
             self._groups = [0, *accumulate(rows[:-1])]
             group = max(i for i, first in enumerate(self._groups) if first <= start)

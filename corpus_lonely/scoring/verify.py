@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from corpus_lonely.errors import InputError, ModelError, ScoringError
 from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.describe import Inspection
 from corpus_lonely.scoring.inputs import Posts, find_posts
@@ -195,7 +196,7 @@ def _texts_by_id(
         if file.name not in files:
             continue
         with open_binary(file.url) as opened:
-            batches = pq.ParquetFile(opened).iter_batches(columns=["post_id", run.text_column])
+            batches = open_parquet(opened).iter_batches(columns=["post_id", run.text_column])
             for batch in batches:
                 hits = batch.filter(pc.is_in(batch.column("post_id"), value_set=wanted))
                 texts = read_texts(pa.chunked_array([hits.column(run.text_column)]))

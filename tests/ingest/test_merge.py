@@ -13,7 +13,7 @@ from corpus_lonely.errors import InputError
 from corpus_lonely.ingest import copies, merge, month_sources
 from corpus_lonely.ingest.merge import Merged, MonthFiles, merge_month
 from corpus_lonely.ingest.month_sources import Source
-from corpus_lonely.ingest.staged_file import Batch, Extent, extent_of, write_staged
+from corpus_lonely.ingest.staged_file import Extent, extent_of, write_staged
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
 from corpus_lonely.tables import footer
 from tests.ingest.lines import MARCH
@@ -75,8 +75,8 @@ def staged(folder: Path, posts: list[tuple[Post, int]], file: int) -> list[Sourc
             "2020-02": table([row(Post(999, 0, 9, 0), 99)], begin),
             "2020-03": table([row(*each) for each in part], begin),
         }
-        write_staged(path, staged_schema(SCHEMA), rows, {})
-        sources.append(Source(path, file, Batch(1, extent_of(rows["2020-03"]))))
+        months = write_staged(path, rows, {})
+        sources.append(Source(path, file, months["2020-03"]))
     return sources
 
 
@@ -252,7 +252,7 @@ def test_what_is_known_of_staged_rows_is_true_of_them() -> None:
 
 
 @pytest.mark.parametrize("large", [True, False])
-@pytest.mark.parametrize("damage", ["cut", "zeros", "swapped", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "zeros", "flipped", "swapped", "foreign"])
 def test_damage_to_a_staged_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool, damage: str
 ) -> None:
@@ -269,10 +269,36 @@ def test_damage_to_a_staged_file_is_named(
         path.write_bytes(content[:body] + bytes(len(content) // 2) + content[-body:])
     elif damage == "swapped":
         path.write_bytes(sources[-1].path.read_bytes())  # two rows, not three
+    elif damage == "flipped":
+        # a letter of a post, which Arrow has no reason to doubt
+        assert sources[3].batch is not None
+        place = content.index(b"post 9", sources[3].batch.offset)
+        path.write_bytes(content[:place] + b"P" + content[place + 1 :])
     else:
-        empty = pa.schema([pa.field("other", pa.string())])
-        pa.ipc.new_file(str(path), empty).close()
-    with pytest.raises(InputError, match=f"{path}: is not readable as Arrow") as caught:
+        pa.ipc.new_file(str(path), pa.schema([pa.field("other", pa.string())])).close()
+    with pytest.raises(InputError, match=f"{path}: is damaged") as caught:
         merged(tmp_path / "a", sources)
     assert f"Remove {path.parent}" in str(caught.value)
     assert not (tmp_path / "a" / "part.parquet").exists()
+
+
+def test_letters_that_changed_in_a_month_are_named(tmp_path: Path) -> None:
+    posts = [(Post(n, n, None, 0), n) for n in range(9)]
+    _, _, month = merged(tmp_path / "a", staged(tmp_path / "one", posts, 0))
+    before, texts = month.path.read_bytes(), pq.read_table(month.path).column("text")
+    unseen = 0
+    for place in range(before.index(b"post 0"), before.rindex(b"created_at")):
+        content = bytearray(before)
+        content[place] ^= 1
+        month.path.write_bytes(content)
+        try:
+            changed = pq.read_table(month.path).column("text") != texts
+        except (pa.ArrowException, OSError):
+            continue
+        if changed:
+            unseen += 1
+            with pytest.raises(InputError, match=f"{month.path}: is not readable as Parquet"):
+                merged(tmp_path / "b", [month])
+            break
+    assert unseen  # nothing but the checksum of a page tells
+    assert not (tmp_path / "b" / "part.parquet").exists()

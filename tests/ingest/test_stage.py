@@ -1,13 +1,15 @@
 """One file: what an interrupted run staged is taken, what is missing is read, and both make one whole."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus_lonely.errors import OutputError
 from corpus_lonely.ingest import codecs
@@ -17,9 +19,8 @@ from corpus_lonely.ingest.dump import Dump, Position, open_dump
 from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
-from corpus_lonely.ingest.staged_file import read_staged
+from corpus_lonely.ingest.staged_file import read_staged, staged_facts
 from corpus_lonely.ingest.writer import posts_schema, staged_schema
-from corpus_lonely.tables import with_footer
 from tests.ingest.lines import write_dump
 from tests.ingest.test_run import dirty
 
@@ -92,32 +93,71 @@ def test_a_reader_that_is_stopped_leaves_no_mark_of_having_ended(
     assert content(resumed) == content(whole)
 
 
-def _telling(months: object) -> bytes:
-    """A staged file whose facts are of other kinds."""
-    sink = pa.BufferOutputStream()
-    pa.ipc.new_file(sink, with_footer(pa.schema([]), {"end": {}, "months": months})).close()
-    return bytes(sink.getvalue())
-
-
-@pytest.mark.parametrize(
-    "damage", [b"", b"ARROW1 and no more", _telling(None), _telling([1]), _telling({"x": 1})]
-)
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "length", "flipped"])
 def test_a_damaged_block_and_all_after_it_are_read_again(
-    dump: Dump, tmp_path: Path, damage: bytes
+    dump: Dump, tmp_path: Path, damage: str
 ) -> None:
     whole, begun = staged(dump, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         staged(dump, tmp_path / "parts", 5)
-    (tmp_path / "parts" / f"{begun[2]:016d}.arrow").write_bytes(damage)
+    path = tmp_path / "parts" / f"{begun[2]:016d}.staged"
+    before = path.read_bytes()
+    digit = before.index(b'"lines": ') + 9
+    path.write_bytes(
+        {
+            "cut": before[:-20],
+            "empty": b"",
+            "foreign": b"PAR1 and no more of it than this",
+            "length": before[:-16] + b"\xff" * 8 + before[-8:],
+            # another number of lines: JSON as before
+            "flipped": before[:digit] + b"7" + before[digit + 1 :],
+        }[damage]
+    )
+    assert path.read_bytes() != before
     resumed, rest = staged(dump, tmp_path / "parts")
     assert rest == begun[2:]
     assert content(resumed) == content(whole)
 
 
+@pytest.fixture(scope="module")
+def staged_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One block, with rows of several months."""
+    folder = tmp_path_factory.mktemp("staged")
+    result, _ = staged(open_dump(write_dump(folder / "d.zst", dirty(2))), folder / "parts")
+    (path,) = result.folder.glob("*.staged")
+    assert len(result.months) > 1
+    return path
+
+
+@given(data=st.data())
+def test_no_flipped_bit_of_a_staged_file_goes_unseen(
+    staged_file: Path, data: st.DataObject
+) -> None:
+    _, months = staged_facts(staged_file)
+    content = bytearray(staged_file.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    damaged = staged_file.with_suffix(".damaged")
+    damaged.write_bytes(content)
+    seen = 0
+    reads: list[Callable[[], object]] = [partial(staged_facts, damaged)]
+    reads += [partial(read_staged, damaged, batch, ["text"]) for batch in months.values()]
+    for read in reads:
+        try:
+            read()
+        except OSError as error:
+            assert "checksum" in str(error)  # noqa: PT017
+            seen += 1
+    assert seen == 1
+
+
 def test_a_damaged_mark_of_having_ended_is_no_mark(dump: Dump, tmp_path: Path) -> None:
     whole, _ = staged(dump, tmp_path / "whole")
-    for damage in ("", "[1]", '{"read": 3}'):
-        (whole.folder / "done.json").write_text(damage)
+    mark = whole.folder / "done.json"
+    before = mark.read_text()
+    other = before.replace(f'"read": {whole.read}', f'"read": {whole.read + 1}')
+    for damage in ("", "[1]", '{"read": 3}', before[:-9], other):
+        assert damage != before
+        mark.write_text(damage)
         assert already_staged(dump, whole.folder) is None
     assert content(staged(dump, whole.folder)[0])[:3] == (whole.read, whole.dropped, whole.months)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.describe.gaps import (
@@ -25,6 +24,7 @@ from corpus_lonely.ingest.describe.month import Month, read_month
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.normalize import NOT_COVERED
 from corpus_lonely.ingest.record import Record
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import conform, table_schema
 
@@ -131,7 +131,7 @@ def _told(folder: PostsFolder) -> tuple[Record, pl.DataFrame]:
         )
     try:
         table = conform(
-            pq.ParquetFile(folder.coverage).read(), table_schema("coverage"), folder.coverage
+            open_parquet(folder.coverage).read(), table_schema("coverage"), folder.coverage
         )
     except (pa.ArrowException, OSError) as error:
         raise InputError(

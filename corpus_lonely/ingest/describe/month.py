@@ -16,6 +16,7 @@ from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.month_sources import ORIGIN
 from corpus_lonely.ingest.record import Record
+from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import footer_and_rows, table_schema
 
 _TOLD = {
@@ -102,7 +103,7 @@ def _read(folder: PostsFolder, record: Record, month: Month, covered: pl.DataFra
 
 def decode(path: Path) -> None:
     """Reads every page of a Parquet file, a row group at a time; raises what pyarrow raises."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         for group in range(file.num_row_groups):
             file.read_row_group(group).validate(full=True)
 
@@ -123,5 +124,5 @@ def _against_coverage(kept: pl.DataFrame, covered: pl.DataFrame) -> str | None:
 def _against_origins(path: Path, wanted: Mapping[int, int]) -> str | None:
     if not path.exists():
         return f"has lost {path}, which tells the file that each post came from"
-    files = Counter(pq.read_table(path).column(ORIGIN).to_pylist())
+    files = Counter(open_parquet(path).read([ORIGIN]).column(ORIGIN).to_pylist())
     return None if files == Counter(wanted) else f"is not told rightly by {path}"

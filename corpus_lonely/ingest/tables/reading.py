@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.dump import read_blocks
+from corpus_lonely.parquet import open_parquet
 
 Place = tuple[int, dict[str, Any] | None]
 """Line (of Parquet: row) from 1, and its values by column; None where the line is no row."""
@@ -153,7 +153,7 @@ def _deep(content: dict[str, Any], way: list[str]) -> Any:
 
 def _parquet(path: Path, find: Find) -> Iterator[Place]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             names = file.schema_arrow.names
             wanted = _flat(find(names), names, path)
             number = 0
