@@ -109,3 +109,25 @@ def test_operators_that_fail_are_not_used(monkeypatch: pytest.MonkeyPatch) -> No
     can_round.cache_clear()
     assert not can_round()
     can_round.cache_clear()
+
+
+@pytest.mark.parametrize("lengths", [[5], [7, 1, 40], [16, 16], [60, 33]])
+def test_products_are_asked_for_few_numbers_of_rows(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int]
+) -> None:
+    forward = make_forward("bert", precision="bf16")
+    ids = make_ids(lengths)
+    padded = forward(ids).numpy()
+    assert forward.round_products()
+    assert forward.pack()
+    rows, of = set[int](), Rounding.of
+
+    def seen(self: Rounding, x: torch.Tensor) -> torch.Tensor:
+        rows.add(x.shape[-2])
+        return of(self, x)
+
+    monkeypatch.setattr(Rounding, "of", seen)
+    scored = forward(ids).numpy()
+    assert rows == {-(-sum(lengths) // 32) * 32}
+    assert scored.shape == padded.shape
+    np.testing.assert_allclose(scored, padded, atol=0.02)
