@@ -37,7 +37,8 @@ def tell(done: "IngestReport", out: Path) -> None:
         click.echo(f"Lines that could not be used are named in {about}/quarantine.jsonl")
     for file in done.broken:
         click.echo(
-            f"Error: {file.name}: {file.broken}. What stands before is in the folder", err=True
+            f"Error: {file.name}: {file.broken}. What was read of it is in the folder, until it is read whole",
+            err=True,
         )
     if done.author_key_file:
         click.echo(

@@ -73,6 +73,13 @@ class Addition:
         """The place of the first new file in the record."""
         return len(self.before.files)
 
+    @property
+    def _repaired(self) -> frozenset[int]:
+        """The places of files that broke off when they were read before, and are whole now."""
+        whole = {staged.dump.name for staged in self.staged if not staged.broken}
+        files = enumerate(self.before.files)
+        return frozenset(place for place, file in files if file.broken and file.name in whole)
+
     def _sources(self) -> dict[str, list[Source]]:
         """For each month that changes: what the folder has of it, then the staged runs."""
         sources: dict[str, list[Source]] = {}
@@ -81,9 +88,10 @@ class Addition:
                 sources.setdefault(month, []).extend(
                     Source(staged.folder / name, origin, batch) for name, batch in places
                 )
-        for month in self.before.months.keys() & sources.keys():
-            there = Source(self.folder.month(month), self.folder.origins(month))
-            sources[month].insert(0, there)
+        for month, by_file in self.before.months.items():
+            if month in sources or self._repaired & by_file.keys():
+                there = Source(self.folder.month(month), self.folder.origins(month))
+                sources.setdefault(month, []).insert(0, there)
         return dict(sorted(sources.items()))
 
     def _merge(
@@ -100,7 +108,9 @@ class Addition:
         for month, parts in sources.items():
             traces = self.folder.traces(month) if month in gone else None
             out = self._coming(month)
-            merged = merge_month(parts, traces, out, self.schema, self._facts(), purged)
+            merged = merge_month(
+                parts, traces, out, self.schema, self._facts(), purged, self._repaired
+            )
             months[month] = dict(sorted(merged.kept.items()))
             gone[month] = merged.gone
             duplicates.update(merged.duplicates)

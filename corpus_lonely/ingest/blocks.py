@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from corpus_lonely.ingest.authors import AuthorKey, author_writer, id_writer
 from corpus_lonely.ingest.columns import ColumnNormaliser
-from corpus_lonely.ingest.dump import Position
+from corpus_lonely.ingest.dump import Position, is_object
 from corpus_lonely.ingest.lines import CountRow, LineTaker
 from corpus_lonely.ingest.prefilter import Prefilter
 from corpus_lonely.ingest.settings import IngestSettings
@@ -46,6 +46,8 @@ class BlockDone:
     """Month, subreddit in lower case, kind, reason, lines."""
     bad: list[dict[str, Any]]
     """Entries of the quarantine; `line` counts from the beginning of the block."""
+    cut: bool
+    """Whether it ends within a line: without a newline, and with what is no JSON object."""
 
 
 class BlockReader:
@@ -71,6 +73,7 @@ class BlockReader:
             "blank": taken.blank,
             "counts": [(*key, count) for key, count in taken.counts.items()],
             "bad": taken.bad,
+            "cut": _is_cut(data),
         }
         months = write_staged(task.path, rows, {**facts, "end": asdict(task.end)})
         return BlockDone(task.path.name, months=months, **facts)
@@ -82,6 +85,13 @@ def staged_before(path: Path) -> BlockDone:
     facts["end"] = Position(**facts["end"])
     facts["counts"] = [tuple(count) for count in facts["counts"]]
     return BlockDone(path.name, months=months, **facts)
+
+
+def _is_cut(data: bytes | memoryview) -> bool:
+    if not data or data[-1] == ord("\n"):  # as all blocks but a file's last
+        return False
+    last = bytes(data).rpartition(b"\n")[2]
+    return bool(last.strip()) and not is_object(last)
 
 
 def _placed(tables: list[pa.Table], begin: int) -> pa.Table:

@@ -156,8 +156,8 @@ class _Unpacking:
             return frame.decompress(data)
         except self._codec.failure as error:
             raise CorruptFileError(
-                f"is corrupt near byte {self._offset:,}, in a {self._codec.name} frame that begins "
-                f"at byte {self._frame_began:,}",
+                f"is corrupt: seen at byte {self._offset:,}, in a {self._codec.name} frame that begins "
+                f"at byte {self._frame_began:,}, from where on lines may be altered",
                 where=self._path,
-                hint=_AGAIN,
+                hint="Get the file again",
             ) from error

@@ -1,7 +1,7 @@
 """Which of the copies of a post counts, and what a later deletion or removal says of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +49,22 @@ class Verdict:
 
 
 def judge(
-    sources: list[Source], traces: Path | None, purged: Purged | None = None
+    sources: list[Source],
+    traces: Path | None,
+    purged: Purged | None = None,
+    repaired: Collection[int] = (),
 ) -> tuple[list[Verdict], pa.Table]:
-    """For each source what becomes of its rows; and the traces of posts that stay gone."""
+    """For each source what becomes of its rows; and the traces of posts that stay gone.
+
+    repaired: see `merge.merge_month`.
+    """
     lengths = [rows_of(source) for source in sources]
     verdicts = list(map(Verdict, lengths))
     passes = max(1, math.ceil(sum(lengths) / _ROWS_PER_PASS))
     lasting = [pl.DataFrame(TRACES.empty_table())]
     for number in range(passes):
         mine = pl.col("post_id").hash() % passes == number
-        parts = [ids.filter(mine) for ids in _ids(sources, lengths, purged)]
+        parts = [ids.filter(mine) for ids in _ids(sources, lengths, purged, repaired)]
         if traces:
             parts.append(_traces(traces).filter(mine))
         ids = _told(pl.concat(parts))
@@ -120,7 +126,7 @@ def _without(ids: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ids(
-    sources: list[Source], lengths: list[int], purged: Purged | None
+    sources: list[Source], lengths: list[int], purged: Purged | None, repaired: Collection[int]
 ) -> Iterator[pl.DataFrame]:
     """The ids of all sources, those of staged ones together: a frame costs a millisecond.
 
@@ -129,7 +135,8 @@ def _ids(
     every = list(zip(range(len(sources)), sources, lengths, strict=True))
     for one in every:
         if not one[1].staged:
-            yield _read([one], purged)
+            ids = _read([one], purged)
+            yield ids.filter(~_rows_from(one[1], repaired)) if repaired else ids
     staged = (one for one in every if one[1].staged)
     for some in several(staged, lambda one: one[2], _ROWS_PER_FRAME):
         yield _read(some, purged)
@@ -159,6 +166,14 @@ def _read(sources: list[tuple[int, Source, int]], purged: Purged | None) -> pl.D
         "purged",
         pl.Series("source", np.repeat(np.array(places, np.int32), lengths)),
     )
+
+
+def _rows_from(source: Source, files: Collection[int]) -> pl.Series:
+    """Which rows of a partition came from those files."""
+    assert isinstance(source.origin, Path)  # noqa: S101  (narrows the type)
+    with reading(source.origin, staged=False):
+        origins = pl.DataFrame(open_parquet(source.origin).read([ORIGIN]))
+    return origins[ORIGIN].is_in(list(files))
 
 
 def _traces(path: Path) -> pl.DataFrame:

@@ -240,10 +240,11 @@ def _head(path: Path) -> bytes:
 def _has_object(block: Block | None) -> bool:
     lines = block.lines() if block else []
     filled = (line for line in lines if line and not line.isspace())
-    return any(map(_is_object, islice(filled, _SNIFFED_LINES)))
+    return any(map(is_object, islice(filled, _SNIFFED_LINES)))
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
+    """Whether a line is a JSON object."""
     try:
         return isinstance(json.loads(line.decode("utf-8")), dict)
     except (ValueError, RecursionError):

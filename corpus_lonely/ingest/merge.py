@@ -1,7 +1,7 @@
 """One month: its staged rows and what the folder has of it, each post once, in the order of time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,14 @@ def merge_month(
     schema: pa.Schema,
     facts: Mapping[str, Any],
     purged: Purged | None = None,
+    repaired: Collection[int] = (),
 ) -> Merged:
     """Writes the month, its ORIGINS and its TRACES, each whole or not at all.
 
     traces: those that the folder has of the month.
     purged: posts that are not kept, whatever else holds.
+    repaired: files whose rows in the folder are not kept either, by their place in the record: they broke
+        off, damage may have altered them, and they are among the staged ones as a whole now.
 
     Of the copies of a post the one retrieved last counts, and any before one whose retrieval is
     not known; then the one of the file that was ingested last; then the last in its file. A text whose
@@ -94,7 +97,7 @@ def merge_month(
     """
     merged = Merged()
     sources = joined(sources, staged_schema(schema).names)
-    verdicts, gone = judge(sources, traces, purged)
+    verdicts, gone = judge(sources, traces, purged, repaired)
     merged.gone = gone.num_rows
     write_parquet(gone, out.traces)
     with (

@@ -167,6 +167,8 @@ class _Staging:
 
     def finish(self, broken: str | None) -> Staged:
         """Writes counts and bad lines, then the mark that the file is done."""
+        if not broken and self._done and self._done[-1].cut:
+            broken = f"ends at byte {self._done[-1].consumed:,} within a line"
         counts = self._counts()
         sums: Counter[str] = Counter()
         for (*_, reason), count in counts.items():

@@ -720,3 +720,57 @@ def test_a_process_of_our_own_does_not_import_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False [1]\n"
+
+
+def test_nothing_of_a_broken_file_stays_when_it_is_read_whole(tmp_path: Path) -> None:
+    path, out = tmp_path / "d.zst", tmp_path / "posts"
+    other = write_dump(tmp_path / "other.zst", [comment("zz", body="of another file")])
+    # what damage made of two lines: another month, and ids and a text that never were
+    altered = [
+        comment("a0", created_utc=MARCH - 20 * DAY),
+        comment("b0", body="altered"),
+        comment("c", body="altered too"),
+    ]
+    whole = [comment("a"), comment("b", body="as it was"), comment("c", body="as it was, too")]
+    path.write_bytes(PACKERS["zst"](ndjson(altered)) + PACKERS["zst"](ndjson(whole))[:-5])
+    assert ingest_dumps([path, other], out).broken
+    assert {"t1_a0", "t1_b0"} <= set(posts(out)["post_id"])
+
+    report = ingest_dumps([write_dump(path, whole)], out)
+    assert not report.broken
+    found = posts(out).sort("post_id")
+    assert found["post_id"].to_list() == ["t1_a", "t1_b", "t1_c", "t1_zz"]
+    assert found["text"].to_list()[1:3] == ["as it was", "as it was, too"]
+    assert report.months == ("2020-03",)
+    assert [file["kept"] for file in record(out)["files"]] == [0, 1, 3]
+    check_coverage(out)
+
+
+def test_a_broken_file_is_not_replaced_by_one_that_breaks_off_too(tmp_path: Path) -> None:
+    path, out = tmp_path / "d.zst", tmp_path / "posts"
+    first, second = (PACKERS["zst"](ndjson([comment(name)])) for name in "ab")
+    path.write_bytes(first + second[:-5])
+    ingest_dumps([path], out)
+    path.write_bytes(second + first[:-5])
+    assert ingest_dumps([path], out).broken
+    assert set(posts(out)["post_id"]) >= {"t1_a", "t1_b"}
+
+
+@pytest.mark.parametrize("tail", [b'{"id": "x", "bo', b"\0" * 500, b"\xff\xfe"])
+@pytest.mark.parametrize("subreddit", [None, "lonely"])
+def test_a_plain_file_that_ends_within_a_line_is_broken(
+    tmp_path: Path, tail: bytes, subreddit: str | None
+) -> None:
+    path = tmp_path / "d.ndjson"
+    path.write_bytes(ndjson([comment()]) + tail)
+    settings = IngestSettings(subreddits=frozenset([subreddit] if subreddit else []))
+    (file,) = ingest_dumps([path], tmp_path / "posts", settings).files
+    assert file.broken == f"ends at byte {path.stat().st_size:,} within a line"
+    assert (file.read, file.kept) == (2, 1)
+
+
+@pytest.mark.parametrize("tail", [b"", b"  \r", b'{"a": 1}', b"{broken}\n"])
+def test_a_plain_file_that_ends_after_a_line_is_whole(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "d.ndjson"
+    path.write_bytes(ndjson([comment()]) + tail)
+    assert not ingest_dumps([path], tmp_path / "posts").broken
