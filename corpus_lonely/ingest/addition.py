@@ -147,8 +147,11 @@ class Addition:
                     ]
                 ),
                 broken=staged.broken,
+                source=given.fingerprint if given else None,
+                reading=given.reading if given else None,
             )
             for place, staged in enumerate(self.staged, start=self._first)
+            for given in [staged.dump.given]
         ]
         old = [
             replace(

@@ -48,6 +48,8 @@ _TEXTS = frozenset(
         "crosspost_parent",
     ]
 )
+_OPEN = ("kind", "subreddit", "created_at", "score", "num_comments", "over_18", "retrieved_at")
+"""What --fill gives all rows and names neither a post nor who wrote it."""
 _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
 _PREFIXES = ("t1_", "t3_")
@@ -73,6 +75,14 @@ class Columns:
                 )
         if both := self.names.keys() & self.fill.keys():
             raise SettingsError(f"give {min(both)!r} with --map or with --fill, not with both")
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """As JSON for the folder's record, which tells of nobody who posted."""
+        told = {
+            name: value if name in _OPEN else "(not recorded)" for name, value in self.fill.items()
+        }
+        return {"map": dict(sorted(self.names.items())), "fill": dict(sorted(told.items()))}
 
     @property
     def unnamed(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from corpus_lonely.errors import InputError, OutputError, SettingsError
 from corpus_lonely.files import open_private, output_error
 from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.given import Given, content_fingerprint
 from corpus_lonely.ingest.normalize import seconds
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
@@ -53,7 +54,10 @@ def ingest_tables(
         raise SettingsError(f"--delimiter must be one character, got {delimiter!r}")
     paths, reader = [Path(file) for file in files], times or TimeReader()
     found = {path: _of_table(path, columns, reader, delimiter) for path in paths}
-    return _ingest(found, out, settings or IngestSettings(), progress or Silent(), processes)
+    reading = {**columns.recorded, **reader.recorded, "delimiter": delimiter}
+    return _ingest(
+        found, reading, out, settings or IngestSettings(), progress or Silent(), processes
+    )
 
 
 def ingest_convokit(
@@ -66,7 +70,7 @@ def ingest_convokit(
 ) -> IngestReport:
     """The same for ConvoKit's subreddit corpora: folders with `utterances.jsonl`."""
     found = {path: _checked(path, read_corpus(path)) for path in map(Path, corpora)}
-    return _ingest(found, out, settings or IngestSettings(), progress or Silent(), processes)
+    return _ingest(found, None, out, settings or IngestSettings(), progress or Silent(), processes)
 
 
 def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | None) -> _Dumped:
@@ -110,6 +114,7 @@ def _checked(path: Path, posts: _Dumped) -> _Dumped:
 
 def _ingest(
     found: dict[Path, _Dumped],
+    reading: dict[str, Any] | None,
     out: str | os.PathLike[str],
     settings: IngestSettings,
     progress: Progress,
@@ -121,14 +126,15 @@ def _ingest(
     folder.check()
     with _drafts(folder.drafts, folder.out) as drafts:
         progress.start("Reading tables", len(found), "files")
-        names: dict[Path, str] = {}
+        given: dict[Path, Given] = {}
         for number, (path, posts) in enumerate(found.items()):
             draft = drafts / f"{number}.jsonl"
             _write(draft, posts)
-            names[draft] = str(path)
+            source = None if reading is None else content_fingerprint(path)
+            given[draft] = Given(str(path), source, reading)
             progress.advance(1, path.name)
         progress.finish()
-        return ingest_dumps(names, out, settings, progress, processes=processes, names=names)
+        return ingest_dumps(given, out, settings, progress, processes=processes, given=given)
 
 
 @contextmanager
