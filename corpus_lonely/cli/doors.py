@@ -54,6 +54,13 @@ A spreadsheet of posts, its times in Berlin's:
 @click.option(
     "--delimiter", metavar="CHARACTER", help="Between the fields of CSV.  [default: , or a tab]"
 )
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    default="utf-8",
+    show_default=True,
+    help="How characters of CSV and JSON lines are coded: cp1252 is Excel's on Windows.",
+)
 @out_option
 @subreddit_option
 @row_options
@@ -69,6 +76,7 @@ def table(
     time_unit: str,
     time_format: str | None,
     delimiter: str | None,
+    encoding: str,
     out: Path,
     subreddits: tuple[str, ...],
     processes: int | None,
@@ -84,17 +92,17 @@ def table(
     another post (parent_id, link_id) is a comment, unless a column kind tells.
     """
     from corpus_lonely.ingest.tables.columns import Columns, assignments
+    from corpus_lonely.ingest.tables.layout import Layout
     from corpus_lonely.ingest.tables.run import ingest_tables
     from corpus_lonely.ingest.tables.times import TimeReader
 
     columns = Columns(assignments(names, "--map"), assignments(fill, "--fill"))
-    times = TimeReader(timezone, time_unit, time_format)
+    times, layout = TimeReader(timezone, time_unit, time_format), Layout(delimiter, encoding)
     settings = row_settings(rows, subreddits=frozenset(subreddits))
     with TerminalProgress() as progress:
         done = ingest_tables(
-            files, out, columns, times, settings, progress,
-            delimiter=delimiter, processes=processes,
-        )  # fmt: skip
+            files, out, columns, times, settings, progress, layout=layout, processes=processes
+        )
     end(done, out, report)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from corpus_lonely.errors import InputError, OutputError, SettingsError
 from corpus_lonely.files import open_private, output_error
@@ -20,7 +20,9 @@ from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.tables.columns import Columns, as_dumped
 from corpus_lonely.ingest.tables.convokit import read_corpus
+from corpus_lonely.ingest.tables.layout import Layout
 from corpus_lonely.ingest.tables.reading import read_table
+from corpus_lonely.ingest.tables.remarks import Remarks
 from corpus_lonely.ingest.tables.times import NoZoneError, TimeReader
 from corpus_lonely.progress import Progress, Silent
 
@@ -39,7 +41,7 @@ def ingest_tables(
     settings: IngestSettings | None = None,
     progress: Progress | None = None,
     *,
-    delimiter: str | None = None,
+    layout: Layout | None = None,
     processes: int | None = 1,
 ) -> IngestReport:
     """Reads CSV, JSON lines or Parquet into `out` as dumps are read: same rows, same rules, same counts.
@@ -50,11 +52,9 @@ def ingest_tables(
     Raises InputError when a file is no table, has not the columns, or no time in it can be read; else what
     `ingest_dumps` raises.
     """
-    if delimiter is not None and len(delimiter) != 1:
-        raise SettingsError(f"--delimiter must be one character, got {delimiter!r}")
-    paths, reader = [Path(file) for file in files], times or TimeReader()
-    found = {path: _of_table(path, columns, reader, delimiter) for path in paths}
-    reading = {**columns.recorded, **reader.recorded, "delimiter": delimiter}
+    times, layout = times or TimeReader(), layout or Layout()
+    found = {path: _of_table(path, columns, times, layout) for path in map(Path, files)}
+    reading = {**columns.recorded, **times.recorded, **layout.recorded}
     return _ingest(
         found, reading, out, settings or IngestSettings(), progress or Silent(), processes
     )
@@ -69,13 +69,23 @@ def ingest_convokit(
     processes: int | None = 1,
 ) -> IngestReport:
     """The same for ConvoKit's subreddit corpora: folders with `utterances.jsonl`."""
-    found = {path: _checked(path, read_corpus(path)) for path in map(Path, corpora)}
+    found = {
+        path: _Table(_checked(path, read_corpus(path)), Remarks()) for path in map(Path, corpora)
+    }
     return _ingest(found, None, out, settings or IngestSettings(), progress or Silent(), processes)
 
 
-def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | None) -> _Dumped:
+class _Table(NamedTuple):
+    """A file that is about to be read."""
+
+    posts: _Dumped
+    remarks: Remarks
+
+
+def _of_table(path: Path, columns: Columns, times: TimeReader, layout: Layout) -> _Table:
+    remarks = Remarks()
     rows = read_table(
-        path, lambda there: columns.found_in(list(there), path), delimiter, columns.unnamed
+        path, lambda there: columns.found_in(list(there), path), layout, columns.unnamed, remarks
     )
 
     def dumped() -> _Dumped:
@@ -90,7 +100,7 @@ def _of_table(path: Path, columns: Columns, times: TimeReader, delimiter: str | 
                 ) from None
             yield line, told
 
-    return _checked(path, dumped())
+    return _Table(_checked(path, dumped()), remarks)
 
 
 def _checked(path: Path, posts: _Dumped) -> _Dumped:
@@ -113,7 +123,7 @@ def _checked(path: Path, posts: _Dumped) -> _Dumped:
 
 
 def _ingest(
-    found: dict[Path, _Dumped],
+    found: dict[Path, _Table],
     reading: dict[str, Any] | None,
     out: str | os.PathLike[str],
     settings: IngestSettings,
@@ -127,9 +137,11 @@ def _ingest(
     with _drafts(folder.drafts, folder.out) as drafts:
         progress.start("Reading tables", len(found), "files")
         given: dict[Path, Given] = {}
-        for number, (path, posts) in enumerate(found.items()):
+        for number, (path, table) in enumerate(found.items()):
             draft = drafts / f"{number}.jsonl"
-            _write(draft, posts)
+            _write(draft, table.posts)
+            for line in table.remarks.lines():
+                progress.note(f"{path}: {line}")
             source = None if reading is None else content_fingerprint(path)
             given[draft] = Given(str(path), source, reading)
             progress.advance(1, path.name)

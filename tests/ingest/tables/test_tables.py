@@ -23,6 +23,7 @@ from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.tables.columns import Columns, assignments
+from corpus_lonely.ingest.tables.layout import Layout
 from corpus_lonely.ingest.tables.run import ingest_convokit, ingest_tables
 from corpus_lonely.ingest.tables.times import TimeReader
 from tests.ingest.lines import DAY, MARCH, comment, submission, write_dump
@@ -322,7 +323,11 @@ def test_settings_are_refused(tmp_path: Path) -> None:
         lambda: Columns({"text": "x"}, {"text": "y"}),
         lambda: assignments(["text"], "--map"),
         lambda: assignments(["text=a,text=b"], "--map"),
-        lambda: ingest_tables([tmp_path / "p.csv"], tmp_path / "o", Columns(), delimiter=";;"),
+        lambda: Layout(";;"),
+        lambda: Layout(encoding="nonsense"),
+        lambda: Layout(encoding="utf-16"),
+        lambda: Layout(encoding="base64"),
+        lambda: Layout(encoding="a\0b"),
         lambda: ingest_tables([], tmp_path / "o", Columns()),
     ):
         with pytest.raises(SettingsError):

@@ -1,0 +1,44 @@
+"""How a table of text is written: what stands between its fields, and how its characters are coded."""
+
+import codecs
+from dataclasses import dataclass
+from typing import Any
+
+from corpus_lonely.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The choices of one table that is no Parquet."""
+
+    delimiter: str | None = None
+    """Between the fields of CSV; a comma, or what the file's name tells, if None."""
+    encoding: str = "utf-8"
+    """A name that Python knows, of a coding in which ASCII is as it is: lines end where its do."""
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise SettingsError(f"--delimiter must be one character, got {self.delimiter!r}")
+        object.__setattr__(self, "encoding", _known(self.encoding))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """As JSON for the folder's record."""
+        return {"delimiter": self.delimiter, "encoding": self.encoding}
+
+
+def _known(encoding: str) -> str:
+    """The name that Python has for it; SettingsError when it cannot be read line by line."""
+    try:
+        as_ascii = "\n,".encode(encoding) == b"\n,"
+        name = codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        raise SettingsError(
+            f"--encoding must be a name like utf-8, cp1252 or latin-1, got {encoding!r}"
+        ) from None
+    if not as_ascii:
+        raise SettingsError(
+            f"--encoding must be one in which ASCII is as it is, like utf-8 or cp1252, got {encoding!r}: "
+            f"turn the file into UTF-8 first, as with iconv -f {encoding} -t UTF-8 FILE"
+        )
+    return name
