@@ -61,6 +61,13 @@ A spreadsheet of posts, its times in Berlin's:
     show_default=True,
     help="How characters of CSV and JSON lines are coded: cp1252 is Excel's on Windows.",
 )
+@click.option(
+    "--na",
+    multiple=True,
+    metavar="TEXT",
+    help="Cells of CSV that mean nothing, beside empty ones; repeat for several.  [default: NA, but not in "
+    "text, title, subreddit and flairs]",
+)
 @out_option
 @subreddit_option
 @row_options
@@ -77,6 +84,7 @@ def table(
     time_format: str | None,
     delimiter: str | None,
     encoding: str,
+    na: tuple[str, ...],
     out: Path,
     subreddits: tuple[str, ...],
     processes: int | None,
@@ -97,7 +105,8 @@ def table(
     from corpus_lonely.ingest.tables.times import TimeReader
 
     columns = Columns(assignments(names, "--map"), assignments(fill, "--fill"))
-    times, layout = TimeReader(timezone, time_unit, time_format), Layout(delimiter, encoding)
+    times = TimeReader(timezone, time_unit, time_format)
+    layout = Layout(delimiter, encoding, na or None)
     settings = row_settings(rows, subreddits=frozenset(subreddits))
     with TerminalProgress() as progress:
         done = ingest_tables(

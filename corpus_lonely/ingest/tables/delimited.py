@@ -1,18 +1,21 @@
 """Rows of CSV, whatever stands between its fields."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.ingest.tables.layout import Layout
+from corpus_lonely.ingest.tables.layout import CONTENT, NA, Layout
 from corpus_lonely.ingest.tables.lines import miscoded, read_lines
 from corpus_lonely.ingest.tables.places import Find, Place, flat
+from corpus_lonely.ingest.tables.remarks import Remarks
 
 _MOST_FIELD_BYTES = 64 << 20
 
 
-def read_delimited(path: Path, find: Find, delimiter: str, layout: Layout) -> Iterator[Place]:
+def read_delimited(
+    path: Path, find: Find, delimiter: str, layout: Layout, remarks: Remarks
+) -> Iterator[Place]:
     """The rows of CSV by our names; InputError when it is none, or not coded as `layout` says."""
     csv.field_size_limit(_MOST_FIELD_BYTES)
     # strict: else the rest of a file goes into the one field that a stray quotation mark opens
@@ -29,16 +32,35 @@ def read_delimited(path: Path, find: Find, delimiter: str, layout: Layout) -> It
         raise InputError(told, where=path, hint="Its first line must be a head of names")
     found = flat(find(head), head, path)
     wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
-    begin = reader.line_num
+    cells, begin = _Cells(found, layout, remarks), reader.line_num
     try:
         for row in reader:
             line, begin = begin + 1, reader.line_num
             if len(row) == len(head):
-                yield line, {ours: row[place] for ours, place in wanted}
+                yield line, cells({ours: row[place] for ours, place in wanted})
             elif row:
                 yield line, None
     except csv.Error as error:
         raise _no_csv(path, begin + 1, error) from error
+
+
+class _Cells:
+    """Cells of a row without those that mean nothing."""
+
+    def __init__(self, columns: Iterable[str], layout: Layout, remarks: Remarks) -> None:
+        self._nothing = {name: words for name in columns if (words := layout.nothing(name))}
+        self._unclear = [name for name in columns if name in CONTENT and layout.na is None]
+        self._remarks = remarks
+
+    def __call__(self, row: dict[str, str]) -> dict[str, str | None]:
+        for name in self._unclear:
+            if row[name] == NA:
+                self._remarks.unclear[name] += 1
+        told: dict[str, str | None] = {**row}
+        for name, words in self._nothing.items():
+            if row[name] in words:
+                told[name] = None
+        return told
 
 
 def _texts(path: Path, encoding: str) -> Iterator[str]:

@@ -6,6 +6,11 @@ from typing import Any
 
 from corpus_lonely.errors import SettingsError
 
+NA = "NA"
+"""What R writes for nothing."""
+CONTENT = ("text", "title", "subreddit", "flair", "author_flair")
+"""Our columns in which somebody may have written just that; no account has so short a name."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -15,6 +20,8 @@ class Layout:
     """Between the fields of CSV; a comma, or what the file's name tells, if None."""
     encoding: str = "utf-8"
     """A name that Python knows, of a coding in which ASCII is as it is: lines end where its do."""
+    na: tuple[str, ...] | None = None
+    """Cells of CSV that mean nothing, as empty ones do; R's if None, where it can be no content."""
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and len(self.delimiter) != 1:
@@ -24,7 +31,14 @@ class Layout:
     @property
     def recorded(self) -> dict[str, Any]:
         """As JSON for the folder's record."""
-        return {"delimiter": self.delimiter, "encoding": self.encoding}
+        told = None if self.na is None else sorted(set(self.na))
+        return {"delimiter": self.delimiter, "encoding": self.encoding, "na": told}
+
+    def nothing(self, column: str) -> frozenset[str]:
+        """What means nothing in one of our columns."""
+        if self.na is None:
+            return frozenset() if column in CONTENT else frozenset({NA})
+        return frozenset(self.na)
 
 
 def _known(encoding: str) -> str:

@@ -35,13 +35,14 @@ def read_table(
     remarks: filled in, with what is to be said of the file.
     Raises InputError when it is no table, and what `find` raises.
     """
-    layout, suffix = layout or Layout(), _suffix(path)
+    layout, remarks, suffix = layout or Layout(), remarks or Remarks(), _suffix(path)
     if layout.delimiter or suffix in _DELIMITERS:
-        return read_delimited(path, find, layout.delimiter or _DELIMITERS[suffix], layout)
+        delimiter = layout.delimiter or _DELIMITERS[suffix]
+        return read_delimited(path, find, delimiter, layout, remarks)
     if suffix in (".parquet", ".pq"):
         return _parquet(path, find)
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path, find, late, layout.encoding, remarks or Remarks())
+        return _json_lines(path, find, late, layout.encoding, remarks)
     raise InputError(
         f"is no table by its name: {_KINDS}, and all but Parquet may be compressed",
         where=path,

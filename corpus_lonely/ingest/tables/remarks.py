@@ -1,7 +1,10 @@
 """What is to be said of a table once it was read, beside the counts of its rows."""
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from corpus_lonely.ingest.tables.layout import NA
 
 
 @dataclass
@@ -13,12 +16,21 @@ class Remarks:
     first_miscoded: int = 0
     """The first of them."""
 
+    unclear: Counter[str] = field(default_factory=Counter)
+    """Cells by our column that were taken as content, and may be R's nothing."""
+
     def lines(self) -> Iterator[str]:
         """A line for each that its user should know of."""
         if self.miscoded:
             yield (
                 f"{self.miscoded:,} lines were not taken for they are coded in another way, line "
                 f"{self.first_miscoded:,} first: --encoding tells in which"
+            )
+
+        for column, count in self.unclear.items():
+            yield (
+                f"{column} is '{NA}' in {count:,} row{'s' * (count != 1)}, which R writes for nothing, and was "
+                f"taken as it is: --na {NA} takes it for nothing, --na '' for content without a word"
             )
 
     def note_miscoded(self, line: int) -> None:

@@ -72,3 +72,43 @@ def test_lines_of_json_in_another_coding_are_named(tmp_path: Path) -> None:
     ran = ingest(path)
     assert ran.exit_code == 1
     assert "line 1 is no UTF-8" in ran.stderr
+
+
+R_ROWS = (
+    "post_id,created_at,text,title,subreddit,author,score,parent_id,flair\n"
+    "a,1583020800,NA,NA,x,NA,NA,NA,NA\n"
+    "b,1583020801,said,NA,x,Ann,3,NA,Advice\n"
+    "c,NA,said,T,x,Ann,3,NA,Advice\n"
+    "d,1583020803,said,T,x,-,3,-,-\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "noted", "texts", "authors", "read"),
+    [
+        ((), ["text is 'NA' in 1 row,", "title is 'NA' in 2 rows,", "flair is 'NA' in 1 row,"], ["NA NA", "NA said", "said"], [None, "Ann", "-"], (4, 3)),
+        (("--na", "NA"), [], ["said", "said"], ["Ann", "-"], (4, 2)),
+        (("--na", "-", "--na", "NA"), [], ["said", "T said"], ["Ann", None], (4, 2)),
+        (("--na", ""), [], ["NA", "said", "said"], ["NA", "Ann", "-"], (4, 3)),
+    ],
+)  # fmt: skip
+def test_what_r_writes_for_nothing(
+    tmp_path: Path,
+    options: tuple[str, ...],
+    noted: list[str],
+    texts: list[str],
+    authors: list[str | None],
+    read: tuple[int, int],
+) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(R_ROWS)
+    ran = ingest(path, "--keep-authors", *options)
+    assert ran.exit_code == 0, ran.output
+    assert f"read {read[0]} = kept {read[1]} +" in ran.stdout
+    found = posts(tmp_path / "posts").sort("created_at")
+    assert (found["text"].to_list(), found["author"].to_list()) == (texts, authors)
+    assert [note for note in noted if note in ran.stderr] == noted
+    assert ran.stderr.count("which R writes for nothing") == len(noted)
+    if not options:
+        assert set(found["kind"]) == {"submission", "comment"}  # "-" answers something, NA does not
+        assert found["score"].to_list() == [None, 3, 3]
