@@ -146,7 +146,14 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
     if prefix == "t1":
         post.pop("title", None)
         return post | {"body": text or ""}
-    return post | {"title": post.get("title") or "", "selftext": text or ""}
+    title = post.get("title") or ""
+    return post | {"title": title, "selftext": _body(title, text or "")}
+
+
+def _body(title: str, text: str) -> str:
+    """The text after the title, where that begins it, as in a posts folder of ours."""
+    rest = text.strip().removeprefix(title.strip()) if title else text
+    return text if rest and not rest[0].isspace() else rest
 
 
 def _edited(value: Any, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ R_ROWS = (
 @pytest.mark.parametrize(
     ("options", "noted", "texts", "authors", "read"),
     [
-        ((), ["text is 'NA' in 1 row,", "title is 'NA' in 2 rows,", "flair is 'NA' in 1 row,"], ["NA NA", "NA said", "said"], [None, "Ann", "-"], (4, 3)),
+        ((), ["text is 'NA' in 1 row,", "title is 'NA' in 2 rows,", "flair is 'NA' in 1 row,"], ["NA", "NA said", "said"], [None, "Ann", "-"], (4, 3)),
         (("--na", "NA"), [], ["said", "said"], ["Ann", "-"], (4, 2)),
         (("--na", "-", "--na", "NA"), [], ["said", "T said"], ["Ann", None], (4, 2)),
         (("--na", ""), [], ["NA", "said", "said"], ["NA", "Ann", "-"], (4, 3)),

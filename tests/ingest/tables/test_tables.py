@@ -249,6 +249,40 @@ def test_flairs_and_edits(tmp_path: Path) -> None:
     assert when == [None, None, MARCH + 5, MARCH + 5, None]
 
 
+def test_posts_of_ours_come_back_as_they_were(tmp_path: Path) -> None:
+    kept = IngestSettings(keep_authors=True)
+    dump = [
+        submission("a", title="A  title &amp; more", selftext="a body"),
+        submission("b", title="A link"),
+        comment("c", body="A title of no use"),
+    ]
+    ingest_dumps([write_dump(tmp_path / "d.gz", dump)], tmp_path / "posts", kept)
+    month = tmp_path / "posts" / "month=2020-03" / "part-0.parquet"
+    ingest_tables([month], tmp_path / "again", Columns(), settings=kept)
+    assert posts(tmp_path / "again").equals(posts(tmp_path / "posts"))
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "joined"),
+    [
+        ("Help", "Help\n\nme please", "Help me please"),
+        (" Help me ", "  Help me please", "Help me please"),
+        ("Help", "Helpless people", "Help Helpless people"),
+        ("Help me", "Help is near", "Help me Help is near"),
+        ("Help", "Help", "Help"),
+        ("", "Help", "Help"),
+        ("Help", "", "Help"),
+        ("Help", "me. Help", "Help me. Help"),
+    ],
+)
+def test_a_title_stands_once(tmp_path: Path, title: str, text: str, joined: str) -> None:
+    path = tmp_path / "p.jsonl"
+    row = {"created_at": MARCH, "title": title, "text": text, "subreddit": "x"}
+    path.write_text(json.dumps(row))
+    ingest_tables([path], tmp_path / "posts", Columns())
+    assert posts(tmp_path / "posts")["text"].to_list() == [joined]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"p.{suffix}"
