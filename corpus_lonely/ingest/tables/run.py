@@ -10,7 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from corpus_lonely.errors import InputError, OutputError, SettingsError
+from corpus_lonely.errors import (
+    CorruptFileError,
+    InputError,
+    OutputError,
+    SettingsError,
+    TruncatedFileError,
+)
 from corpus_lonely.files import open_private, output_error
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.given import Given, content_fingerprint
@@ -30,6 +36,7 @@ _LOOKED_AT = 1_000
 """Rows that show whether times and subreddits can be read at all, before the rest is."""
 _NO_ROW = b'"no row"\n'
 """What stands for a line that is none: a string, so that it is counted as `bad_json`."""
+_NOTHING_TAKEN = "Nothing of it was taken: get the file again"
 _Dumped = Iterator[tuple[int, dict[str, Any] | None]]
 
 
@@ -171,7 +178,10 @@ def _drafts(place: Path, out: Path) -> Iterator[Path]:
 
 
 def _write(draft: Path, posts: _Dumped) -> None:
-    """Each post on the line that it has in its own file, so that bad ones are named by it."""
+    """Each post on the line that it has in its own file, so that bad ones are named by it.
+
+    Raises InputError when the file breaks off: of half a table nothing is taken.
+    """
     written = 0
     try:
         with open_private(draft) as file:
@@ -181,5 +191,7 @@ def _write(draft: Path, posts: _Dumped) -> None:
                     _NO_ROW if post is None else json.dumps(post, default=str).encode() + b"\n"
                 )
                 written = line
+    except (TruncatedFileError, CorruptFileError) as error:
+        raise type(error)(error.what, where=error.where, hint=_NOTHING_TAKEN) from error
     except OSError as error:
         raise output_error(error, draft) from error
