@@ -97,7 +97,8 @@ def table(
     counted, copies by id left out, partitioned by month. Needed are times (created_at), a subreddit or
     the like, and text or title. Times are turned into UTC; one that does not tell its zone is refused
     unless --timezone does. A post without post_id gets one made from its time and text. What answers
-    another post (parent_id, link_id) is a comment, unless a column kind tells.
+    another post (parent_id, link_id) is a comment, unless a column kind tells. Of a file that ends within
+    a row the others are taken, and the exit status is 1.
     """
     from corpus_lonely.ingest.tables.columns import Columns, assignments
     from corpus_lonely.ingest.tables.layout import Layout
@@ -113,6 +114,8 @@ def table(
             files, out, columns, times, settings, progress, layout=layout, processes=processes
         )
     end(done, out, report)
+    if done.broken:
+        raise click.exceptions.Exit(1)
 
 
 @click.command(

@@ -146,7 +146,7 @@ class Addition:
                         ("purged", out[place]),
                     ]
                 ),
-                broken=staged.broken,
+                broken=staged.broken or (given.broken if given else None),
                 source=given.fingerprint if given else None,
                 reading=given.reading if given else None,
             )

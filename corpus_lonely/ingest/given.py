@@ -18,6 +18,8 @@ class Given:
     """Tells it apart by content; None where it was read in the one way that there is."""
     reading: Mapping[str, Any] | None = None
     """How it was read: the options, by name."""
+    broken: str | None = None
+    """How it breaks off, where no line that was made from it tells."""
 
 
 def content_fingerprint(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corpus_lonely.errors import InputError
 from corpus_lonely.ingest.tables.layout import CONTENT, NA, Layout
-from corpus_lonely.ingest.tables.lines import miscoded, read_lines
+from corpus_lonely.ingest.tables.lines import Lines, miscoded
 from corpus_lonely.ingest.tables.places import Find, Place, flat
 from corpus_lonely.ingest.tables.remarks import Remarks
 
@@ -18,30 +18,39 @@ def read_delimited(
 ) -> Iterator[Place]:
     """The rows of CSV by our names; InputError when it is none, or not coded as `layout` says."""
     csv.field_size_limit(_MOST_FIELD_BYTES)
+    texts = _Texts(path, layout.encoding)
     # strict: else the rest of a file goes into the one field that a stray quotation mark opens
-    reader = csv.reader(_texts(path, layout.encoding), delimiter=delimiter, strict=True)
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
     try:
-        head = next(reader, None)
+        head = _head(reader, path)
+        found = flat(find(head), head, path)
     except csv.Error as error:
         raise _no_csv(path, 1, error) from error
+    wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
+    cells, begin = _Cells(found, layout, remarks), reader.line_num
+    try:
+        for row in reader:
+            line, begin = begin + 1, reader.line_num
+            cut = texts.cut and (texts.within or len(row) < len(head))
+            if len(row) == len(head) and not cut:
+                yield line, cells({ours: row[place] for ours, place in wanted})
+            elif row:
+                yield line, None
+            if cut:
+                remarks.note_cut(line)
+    except csv.Error as error:
+        raise _no_csv(path, begin + 1, error, cut=texts.cut) from error
+
+
+def _head(reader: Iterator[list[str]], path: Path) -> list[str]:
+    head = next(reader, None)
     if not head:
         raise InputError("holds no row", where=path)
     if len(set(head)) < len(head):
         places = [number for number, name in enumerate(head, start=1) if head.count(name) > 1]
         told = f"columns {places[0]} and {places[1]} have the same name"
         raise InputError(told, where=path, hint="Its first line must be a head of names")
-    found = flat(find(head), head, path)
-    wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
-    cells, begin = _Cells(found, layout, remarks), reader.line_num
-    try:
-        for row in reader:
-            line, begin = begin + 1, reader.line_num
-            if len(row) == len(head):
-                yield line, cells({ours: row[place] for ours, place in wanted})
-            elif row:
-                yield line, None
-    except csv.Error as error:
-        raise _no_csv(path, begin + 1, error) from error
+    return head
 
 
 class _Cells:
@@ -63,19 +72,38 @@ class _Cells:
         return told
 
 
-def _texts(path: Path, encoding: str) -> Iterator[str]:
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            yield line.decode(encoding) + "\n"
-        except UnicodeDecodeError as error:
-            raise miscoded(path, number, line, error) from None
+class _Texts:
+    """The lines of a file as text."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path, self._encoding, self._lines = path, encoding, Lines(path)
+        self.within = False
+        """Whether the file ends within a character."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the line that was given last is the last one, and has no newline."""
+        return self._lines.cut
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in enumerate(self._lines, start=1):
+            try:
+                text = line.decode(self._encoding)
+            except UnicodeDecodeError as error:
+                if not self._lines.cut_within(error):
+                    raise miscoded(self._path, number, line, error) from None
+                self.within, text = True, line[: error.start].decode(self._encoding)
+            yield text + "\n"
 
 
-def _no_csv(path: Path, line: int, error: csv.Error) -> InputError:
-    """line: where the row begins that cannot be read."""
+def _no_csv(path: Path, line: int, error: csv.Error, *, cut: bool = False) -> InputError:
+    """line: where the row begins that cannot be read; cut: the file may be cut short."""
+    hint = (
+        "Lines must end in \\n, and a field with a quotation mark or a line break must stand "
+        "between quotation marks, those in it doubled"
+    )
     return InputError(
         f"line {line:,} begins a row that is no CSV ({error})",
         where=path,
-        hint="Lines must end in \\n, and a field with a quotation mark or a line break must stand "
-        "between quotation marks, those in it doubled",
+        hint=f"{hint}; if the file is cut short, get it again" if cut else hint,
     )

@@ -10,12 +10,32 @@ from corpus_lonely.ingest.dump import read_blocks
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """Without their newlines, and without a byte-order mark of UTF-8."""
-    if not path.is_file():
-        what = "is a folder: name the files in it" if path.is_dir() else "does not exist"
-        raise InputError(what, where=path)
-    return (line for block in read_blocks(path) for line in block.lines())
+class Lines:
+    """Without their newlines, and without a byte-order mark of UTF-8; to be gone through once."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            what = "is a folder: name the files in it" if path.is_dir() else "does not exist"
+            raise InputError(what, where=path)
+        self.cut = False
+        """Whether the line that was given last is the last one, and has no newline."""
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        before, ended = None, True
+        for block in read_blocks(self._path):
+            for line in block.lines():
+                if before is not None:
+                    yield before
+                before = line
+            ended = block.pieces[-1].endswith(b"\n")
+        self.cut = not ended
+        if before is not None:
+            yield before
+
+    def cut_within(self, error: UnicodeDecodeError) -> bool:
+        """Whether the file ends within the very character that could not be read."""
+        return self.cut and error.end == len(error.object)
 
 
 def miscoded(path: Path, number: int, line: bytes, error: UnicodeDecodeError) -> InputError:

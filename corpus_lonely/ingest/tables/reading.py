@@ -11,7 +11,7 @@ import pyarrow as pa
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.tables.delimited import read_delimited
 from corpus_lonely.ingest.tables.layout import Layout
-from corpus_lonely.ingest.tables.lines import miscoded, read_lines
+from corpus_lonely.ingest.tables.lines import Lines, miscoded
 from corpus_lonely.ingest.tables.places import Find, Place, flat
 from corpus_lonely.ingest.tables.remarks import Remarks
 from corpus_lonely.parquet import open_parquet
@@ -60,7 +60,7 @@ def _suffix(path: Path) -> str:
 def _json_lines(
     path: Path, find: Find, late: Iterable[str], encoding: str, remarks: Remarks
 ) -> Iterator[Place]:
-    objects = _objects(read_lines(path), encoding, remarks)
+    objects = _objects(Lines(path), encoding, remarks)
     first = list(islice(objects, _SNIFFED))
     names = {name for *_, content in first for name in (content or {})}
     if not names:
@@ -75,7 +75,7 @@ def _json_lines(
 
 
 def _no_json(path: Path, encoding: str) -> InputError:
-    for number, line in enumerate(islice(read_lines(path), _SNIFFED), start=1):
+    for number, line in enumerate(islice(Lines(path), _SNIFFED), start=1):
         try:
             line.decode(encoding)
         except UnicodeDecodeError as error:
@@ -84,19 +84,22 @@ def _no_json(path: Path, encoding: str) -> InputError:
 
 
 def _objects(
-    lines: Iterable[bytes], encoding: str, remarks: Remarks
+    lines: Lines, encoding: str, remarks: Remarks
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Each line that is not blank with its number; None for what is no object."""
     for number, line in enumerate(lines, start=1):
         if not line or line.isspace():
             continue
+        content = None
         try:
             content = json.loads(line.decode(encoding))
-        except UnicodeDecodeError:
-            remarks.note_miscoded(number)
-            content = None
+        except UnicodeDecodeError as error:
+            if not lines.cut_within(error):
+                remarks.note_miscoded(number)
         except (ValueError, RecursionError):
-            content = None
+            pass
+        if lines.cut and not isinstance(content, dict):
+            remarks.note_cut(number)
         yield number, content if isinstance(content, dict) else None
 
 

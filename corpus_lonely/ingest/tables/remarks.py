@@ -19,6 +19,9 @@ class Remarks:
     unclear: Counter[str] = field(default_factory=Counter)
     """Cells by our column that were taken as content, and may be R's nothing."""
 
+    broken: str | None = None
+    """How the file breaks off; its last row was not taken then."""
+
     def lines(self) -> Iterator[str]:
         """A line for each that its user should know of."""
         if self.miscoded:
@@ -32,6 +35,10 @@ class Remarks:
                 f"{column} is '{NA}' in {count:,} row{'s' * (count != 1)}, which R writes for nothing, and was "
                 f"taken as it is: --na {NA} takes it for nothing, --na '' for content without a word"
             )
+
+    def note_cut(self, line: int) -> None:
+        """The file ends within the row that begins there."""
+        self.broken = f"ends within the row of line {line:,}, as if it was cut short"
 
     def note_miscoded(self, line: int) -> None:
         """One more of such lines."""

@@ -150,7 +150,7 @@ def _ingest(
             for line in table.remarks.lines():
                 progress.note(f"{path}: {line}")
             source = None if reading is None else content_fingerprint(path)
-            given[draft] = Given(str(path), source, reading)
+            given[draft] = Given(str(path), source, reading, table.remarks.broken)
             progress.advance(1, path.name)
         progress.finish()
         return ingest_dumps(given, out, settings, progress, processes=processes, given=given)
