@@ -143,7 +143,8 @@ def convokit(
 ) -> None:
     """Read ConvoKit's subreddit corpora into Parquet.
 
-    A corpus is a folder with utterances.jsonl and conversations.json, which has the titles. The same rows
+    A corpus is a folder with utterances.jsonl and conversations.json, which has the titles; without it they
+    are missing, which is said. The same rows
     come out as from dumps, by the same rules; a conversation's first utterance is a submission, the
     others are comments.
     """
@@ -153,3 +154,5 @@ def convokit(
     with TerminalProgress() as progress:
         done = ingest_convokit(corpora, out, settings, progress, processes=processes)
     end(done, out, report)
+    if done.broken:
+        raise click.exceptions.Exit(1)

@@ -58,6 +58,10 @@ _ID_DIGITS = 20
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.\-]{0,30}")
 
 
+class UnknownKindError(ValueError):
+    """A row that says to be neither a submission nor a comment."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """The choices of one table."""
@@ -122,7 +126,7 @@ def _named(there: Collection[str]) -> str:
 
 
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
-    """A row, by our names, as a line of a dump; raises NoZoneError."""
+    """A row, by our names, as a line of a dump; raises NoZoneError and UnknownKindError."""
     told = {name: value for name, value in values.items() if not _is_missing(value)}
     if (edited := told.pop("edited", None)) is not None:
         told |= _edited(edited, told)
@@ -188,9 +192,10 @@ def _text(value: Any) -> str | None:
 
 def _kind(told: Mapping[str, Any], name: str) -> str:
     """What the table says, else the id, else whether the post answers another."""
-    said = _KINDS.get(str(told.get("kind", "")).strip().lower())
-    if said:
-        return said
+    if said := str(told.get("kind", "")).strip().lower():
+        if said not in _KINDS:
+            raise UnknownKindError
+        return _KINDS[said]
     if name.startswith(_PREFIXES):
         return name[:2]
     return "t1" if told.get("parent_id") or told.get("link_id") else "t3"

@@ -7,9 +7,10 @@ from pathlib import Path
 from corpus_lonely.errors import InputError
 from corpus_lonely.ingest.tables.layout import CONTENT, NA, Layout
 from corpus_lonely.ingest.tables.lines import Lines, miscoded
-from corpus_lonely.ingest.tables.places import Find, Place, flat
+from corpus_lonely.ingest.tables.places import BadRow, Find, Place, flat
 from corpus_lonely.ingest.tables.remarks import Remarks
 
+_DELIMITERS = ",;\t|"
 _MOST_FIELD_BYTES = 64 << 20
 
 
@@ -23,7 +24,8 @@ def read_delimited(
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     try:
         head = _head(reader, path)
-        found = flat(find(head), head, path)
+        found = _found(find, head, "".join(texts.row), delimiter, path)
+        texts.row.clear()
     except csv.Error as error:
         raise _no_csv(path, 1, error) from error
     wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
@@ -35,7 +37,8 @@ def read_delimited(
             if len(row) == len(head) and not cut:
                 yield line, cells({ours: row[place] for ours, place in wanted})
             elif row:
-                yield line, None
+                yield line, BadRow(_why(len(row), len(head), cut=cut), "".join(texts.row))
+            texts.row.clear()
             if cut:
                 remarks.note_cut(line)
     except csv.Error as error:
@@ -51,6 +54,28 @@ def _head(reader: Iterator[list[str]], path: Path) -> list[str]:
         told = f"columns {places[0]} and {places[1]} have the same name"
         raise InputError(told, where=path, hint="Its first line must be a head of names")
     return head
+
+
+def _found(find: Find, head: list[str], line: str, delimiter: str, path: Path) -> dict[str, str]:
+    """The columns that are read; says so where the head has another delimiter."""
+    try:
+        return flat(find(head), head, path)
+    except InputError as error:
+        other = max(_DELIMITERS, key=line.count)
+        if line.count(other) <= line.count(delimiter):
+            raise
+        shown = "$'\\t'" if other == "\t" else f"'{other}'"
+        raise InputError(
+            f"has its head in {len(head):,} column{'s' * (len(head) != 1)} with {delimiter!r} between them, and "
+            f"in {line.count(other) + 1:,} with {other!r}",
+            where=path,
+            hint=f"--delimiter {shown} reads it so",
+        ) from error
+
+
+def _why(fields: int, of_head: int, *, cut: bool) -> str:
+    told = f"{fields:,} field{'s' * (fields != 1)}, where the head has {of_head:,}"
+    return "the file ends within it" if cut else told
 
 
 class _Cells:
@@ -77,6 +102,8 @@ class _Texts:
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path, self._encoding, self._lines = path, encoding, Lines(path)
+        self.row: list[str] = []
+        """The lines since this was cleared."""
         self.within = False
         """Whether the file ends within a character."""
 
@@ -93,7 +120,8 @@ class _Texts:
                 if not self._lines.cut_within(error):
                     raise miscoded(self._path, number, line, error) from None
                 self.within, text = True, line[: error.start].decode(self._encoding)
-            yield text + "\n"
+            self.row.append(text + "\n")
+            yield self.row[-1]
 
 
 def _no_csv(path: Path, line: int, error: csv.Error, *, cut: bool = False) -> InputError:

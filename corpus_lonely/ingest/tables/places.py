@@ -2,12 +2,24 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from corpus_lonely.errors import InputError
 
-Place = tuple[int, dict[str, Any] | None]
-"""Line (of Parquet: row) from 1, and its values by column; None where the line is no row."""
+
+class BadRow(NamedTuple):
+    """What is in a place where no row is."""
+
+    why: str
+    """Without a word of it."""
+    text: str
+    """As it stands there."""
+    reason: str = "bad_json"
+    """Of DROP_REASONS."""
+
+
+Place = tuple[int, dict[str, Any] | BadRow]
+"""Line (of Parquet: row) from 1, and its values by column."""
 Find = Callable[[Iterable[str]], Mapping[str, str]]
 """Given the columns that are there, says which are read: ours to the table's."""
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.tables.delimited import read_delimited
 from corpus_lonely.ingest.tables.layout import Layout
-from corpus_lonely.ingest.tables.lines import Lines, miscoded
-from corpus_lonely.ingest.tables.places import Find, Place, flat
+from corpus_lonely.ingest.tables.lines import Lines, miscoded, shown_encoding
+from corpus_lonely.ingest.tables.places import BadRow, Find, Place, flat
 from corpus_lonely.ingest.tables.remarks import Remarks
 from corpus_lonely.parquet import open_parquet
 
@@ -62,14 +62,14 @@ def _json_lines(
 ) -> Iterator[Place]:
     objects = _objects(Lines(path), encoding, remarks)
     first = list(islice(objects, _SNIFFED))
-    names = {name for *_, content in first for name in (content or {})}
+    names = {name for _, content in first if isinstance(content, dict) for name in content}
     if not names:
         raise _no_json(path, encoding)
     wanted = {name: [name] for name in late}
     wanted |= {ours: theirs.split(".") for ours, theirs in find(names).items()}
     for number, content in chain(first, objects):
-        if content is None:
-            yield number, None
+        if isinstance(content, BadRow):
+            yield number, content
         else:
             yield number, {ours: _deep(content, way) for ours, way in wanted.items()}
 
@@ -83,24 +83,25 @@ def _no_json(path: Path, encoding: str) -> InputError:
     return InputError("has no JSON object in its first lines: there must be one a line", where=path)
 
 
-def _objects(
-    lines: Lines, encoding: str, remarks: Remarks
-) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Each line that is not blank with its number; None for what is no object."""
+def _objects(lines: Lines, encoding: str, remarks: Remarks) -> Iterator[Place]:
+    """Each line that is not blank with its number, by the names of its own."""
     for number, line in enumerate(lines, start=1):
         if not line or line.isspace():
             continue
-        content = None
         try:
             content = json.loads(line.decode(encoding))
+            why = None if isinstance(content, dict) else "no JSON object"
+        except json.JSONDecodeError as error:
+            why = f"no JSON: {error.msg.lower()} (column {error.colno:,})"
         except UnicodeDecodeError as error:
+            why = f"no {shown_encoding(encoding)} (byte {error.start + 1:,} of the line)"
             if not lines.cut_within(error):
                 remarks.note_miscoded(number)
         except (ValueError, RecursionError):
-            pass
-        if lines.cut and not isinstance(content, dict):
+            why = "no JSON that can be read: nested too deep, or a huge number"
+        if why and lines.cut:
             remarks.note_cut(number)
-        yield number, content if isinstance(content, dict) else None
+        yield number, BadRow(why, line.decode(encoding, "replace")) if why else content
 
 
 def _deep(content: dict[str, Any], way: list[str]) -> Any:

@@ -22,8 +22,11 @@ class Remarks:
     broken: str | None = None
     """How the file breaks off; its last row was not taken then."""
 
+    notes: list[str] = field(default_factory=list)
+
     def lines(self) -> Iterator[str]:
         """A line for each that its user should know of."""
+        yield from self.notes
         if self.miscoded:
             yield (
                 f"{self.miscoded:,} lines were not taken for they are coded in another way, line "

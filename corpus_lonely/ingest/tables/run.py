@@ -21,12 +21,14 @@ from corpus_lonely.files import open_private, output_error
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.given import Given, content_fingerprint
 from corpus_lonely.ingest.normalize import seconds
+from corpus_lonely.ingest.raw import bad_line
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.ingest.tables.columns import Columns, as_dumped
+from corpus_lonely.ingest.tables.columns import Columns, UnknownKindError, as_dumped
 from corpus_lonely.ingest.tables.convokit import read_corpus
 from corpus_lonely.ingest.tables.layout import Layout
+from corpus_lonely.ingest.tables.places import BadRow, Place
 from corpus_lonely.ingest.tables.reading import read_table
 from corpus_lonely.ingest.tables.remarks import Remarks
 from corpus_lonely.ingest.tables.times import NoZoneError, TimeReader
@@ -34,10 +36,9 @@ from corpus_lonely.progress import Progress, Silent
 
 _LOOKED_AT = 1_000
 """Rows that show whether times and subreddits can be read at all, before the rest is."""
-_NO_ROW = b'"no row"\n'
-"""What stands for a line that is none: a string, so that it is counted as `bad_json`."""
 _NOTHING_TAKEN = "Nothing of it was taken: get the file again"
-_Dumped = Iterator[tuple[int, dict[str, Any] | None]]
+_Dumped = Iterator[Place]
+"""The values as a dump has them."""
 
 
 def ingest_tables(
@@ -76,9 +77,7 @@ def ingest_convokit(
     processes: int | None = 1,
 ) -> IngestReport:
     """The same for ConvoKit's subreddit corpora: folders with `utterances.jsonl`."""
-    found = {
-        path: _Table(_checked(path, read_corpus(path)), Remarks()) for path in map(Path, corpora)
-    }
+    found = {path: _of_corpus(path) for path in map(Path, corpora)}
     return _ingest(found, None, out, settings or IngestSettings(), progress or Silent(), processes)
 
 
@@ -87,6 +86,11 @@ class _Table(NamedTuple):
 
     posts: _Dumped
     remarks: Remarks
+
+
+def _of_corpus(path: Path) -> _Table:
+    remarks = Remarks()
+    return _Table(_checked(path, read_corpus(path, remarks)), remarks)
 
 
 def _of_table(path: Path, columns: Columns, times: TimeReader, layout: Layout) -> _Table:
@@ -98,7 +102,10 @@ def _of_table(path: Path, columns: Columns, times: TimeReader, layout: Layout) -
     def dumped() -> _Dumped:
         for line, row in rows:
             try:
-                told = as_dumped({**row, **columns.fill}, times) if row is not None else None
+                told = row if isinstance(row, BadRow) else as_dumped({**row, **columns.fill}, times)
+            except UnknownKindError:
+                why = "its kind is neither submission nor comment"
+                told = BadRow(why, json.dumps(row, default=str), "not_a_post")
             except NoZoneError:
                 raise InputError(
                     f"line {line:,} has a time that does not tell its zone",
@@ -113,9 +120,10 @@ def _of_table(path: Path, columns: Columns, times: TimeReader, layout: Layout) -
 def _checked(path: Path, posts: _Dumped) -> _Dumped:
     """The same, once the first ones have shown that they can be used."""
     first = list(islice(posts, _LOOKED_AT))
-    seen = [post for _, post in first if post is not None]
+    seen = [post for _, post in first if not isinstance(post, BadRow)]
     if not seen:
-        raise InputError("holds no row that can be used", where=path)
+        told = [f": line {line:,}: {post.why}" for line, post in first if isinstance(post, BadRow)]
+        raise InputError("".join(["holds no row that can be used", *told[:1]]), where=path)
     if all(seconds(post.get("created_utc")) is None for post in seen):
         raise InputError(
             f"no time of 2005 to 2099 can be read in its first {len(seen):,} rows, line {first[0][0]:,} among them",
@@ -187,9 +195,9 @@ def _write(draft: Path, posts: _Dumped) -> None:
         with open_private(draft) as file:
             for line, post in posts:
                 file.write(b"\n" * (line - written - 1))
-                file.write(
-                    _NO_ROW if post is None else json.dumps(post, default=str).encode() + b"\n"
-                )
+                bad = isinstance(post, BadRow)
+                file.write(bad_line(*post) if bad else json.dumps(post, default=str).encode())
+                file.write(b"\n")
                 written = line
     except (TruncatedFileError, CorruptFileError) as error:
         raise type(error)(error.what, where=error.where, hint=_NOTHING_TAKEN) from error
