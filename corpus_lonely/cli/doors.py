@@ -54,6 +54,20 @@ A spreadsheet of posts, its times in Berlin's:
 @click.option(
     "--delimiter", metavar="CHARACTER", help="Between the fields of CSV.  [default: , or a tab]"
 )
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    default="utf-8",
+    show_default=True,
+    help="How characters of CSV and JSON lines are coded: cp1252 is Excel's on Windows.",
+)
+@click.option(
+    "--na",
+    multiple=True,
+    metavar="TEXT",
+    help="Cells of CSV that mean nothing, beside empty ones; repeat for several.  [default: NA, but not in "
+    "text, title, subreddit and flairs]",
+)
 @out_option
 @subreddit_option
 @row_options
@@ -69,6 +83,8 @@ def table(
     time_unit: str,
     time_format: str | None,
     delimiter: str | None,
+    encoding: str,
+    na: tuple[str, ...],
     out: Path,
     subreddits: tuple[str, ...],
     processes: int | None,
@@ -81,21 +97,25 @@ def table(
     counted, copies by id left out, partitioned by month. Needed are times (created_at), a subreddit or
     the like, and text or title. Times are turned into UTC; one that does not tell its zone is refused
     unless --timezone does. A post without post_id gets one made from its time and text. What answers
-    another post (parent_id, link_id) is a comment, unless a column kind tells.
+    another post (parent_id, link_id) is a comment, unless a column kind tells. Of a file that ends within
+    a row the others are taken, and the exit status is 1.
     """
     from corpus_lonely.ingest.tables.columns import Columns, assignments
+    from corpus_lonely.ingest.tables.layout import Layout
     from corpus_lonely.ingest.tables.run import ingest_tables
     from corpus_lonely.ingest.tables.times import TimeReader
 
     columns = Columns(assignments(names, "--map"), assignments(fill, "--fill"))
     times = TimeReader(timezone, time_unit, time_format)
+    layout = Layout(delimiter, encoding, na or None)
     settings = row_settings(rows, subreddits=frozenset(subreddits))
     with TerminalProgress() as progress:
         done = ingest_tables(
-            files, out, columns, times, settings, progress,
-            delimiter=delimiter, processes=processes,
-        )  # fmt: skip
+            files, out, columns, times, settings, progress, layout=layout, processes=processes
+        )
     end(done, out, report)
+    if done.broken:
+        raise click.exceptions.Exit(1)
 
 
 @click.command(
@@ -123,7 +143,8 @@ def convokit(
 ) -> None:
     """Read ConvoKit's subreddit corpora into Parquet.
 
-    A corpus is a folder with utterances.jsonl and conversations.json, which has the titles. The same rows
+    A corpus is a folder with utterances.jsonl and conversations.json, which has the titles; without it they
+    are missing, which is said. The same rows
     come out as from dumps, by the same rules; a conversation's first utterance is a submission, the
     others are comments.
     """
@@ -133,3 +154,5 @@ def convokit(
     with TerminalProgress() as progress:
         done = ingest_convokit(corpora, out, settings, progress, processes=processes)
     end(done, out, report)
+    if done.broken:
+        raise click.exceptions.Exit(1)

@@ -156,9 +156,12 @@ class Addition:
                         ("purged", out[place]),
                     ]
                 ),
-                broken=staged.broken,
+                broken=staged.broken or (given.broken if given else None),
+                source=given.fingerprint if given else None,
+                reading=given.reading if given else None,
             )
             for place, staged in enumerate(self.staged, start=self._first)
+            for given in [staged.dump.given]
         ]
         old = [
             replace(

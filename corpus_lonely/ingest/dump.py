@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from corpus_lonely.errors import CorruptFileError, InputError, TruncatedFileError
 from corpus_lonely.ingest.codecs import codec_of, decompress
+from corpus_lonely.ingest.given import Given
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is cut here (and then is no JSON): no post comes near, and memory stays bounded."""
@@ -38,13 +39,13 @@ class Dump:
     file that is not compressed."""
     unreadable: InputError | None = None
     """Why not even one whole line can be had from it."""
-    told: str | None = None
-    """What reports call it, where the lines were made from another file."""
+    given: Given | None = None
+    """The file that the lines were made from, where that is another."""
 
     @property
     def name(self) -> str:
         """What reports call it."""
-        return self.told or str(self.path)
+        return self.given.name if self.given else str(self.path)
 
     def whole_fingerprint(self) -> str:
         """With the SHA-256 of the whole file: a broken file and its repair may differ in a byte.

@@ -109,8 +109,11 @@ class LineTaker:
             try:
                 post = decode(data[begin:end])
             except BadLineError as error:
-                taken.counts[None, "", "", "bad_json"] += 1
-                self._set_aside(place, data[begin:end], "bad_json", str(error), taken)
+                taken.counts[None, "", "", error.reason] += 1
+                line = (
+                    data[begin:end] if error.text is None else error.text.encode("utf-8", "replace")
+                )
+                self._set_aside(place, line, error.reason, str(error), taken)
                 continue
             if post is None:
                 taken.blank += 1
@@ -119,7 +122,9 @@ class LineTaker:
                 places.append(place)
         return posts, places
 
-    def _set_aside(self, place: int, line: memoryview, reason: str, why: str, taken: Taken) -> None:
+    def _set_aside(
+        self, place: int, line: bytes | memoryview, reason: str, why: str, taken: Taken
+    ) -> None:
         entry: dict[str, Any] = {"line": place + 1, "reason": reason, "why": why}
         if self._quarantine_text:
             entry["text"] = bytes(line).decode("utf-8", "replace")

@@ -49,7 +49,23 @@ class RawPost(msgspec.Struct, gc=False):
 
 
 class BadLineError(ValueError):
-    """A line that is no JSON object; says why, and quotes nothing of it."""
+    """A line that is no post; says why, and quotes nothing of it.
+
+    text: what to show for the line, where it was made from something else.
+    reason: of DROP_REASONS.
+    """
+
+    def __init__(self, why: str, text: str | None = None, reason: str = "bad_json") -> None:
+        super().__init__(why)
+        self.text, self.reason = text, reason
+
+
+_BAD_ROW = "corpus-lonely: a row that is no post"
+
+
+def bad_line(why: str, text: str, reason: str) -> bytes:
+    """A line for which `decode` raises a BadLineError that says just this."""
+    return json.dumps([_BAD_ROW, why, text, reason]).encode()
 
 
 _decoder = msgspec.json.Decoder(RawPost)
@@ -89,6 +105,11 @@ def _decode_anything(line: bytes) -> RawPost:
         raise BadLineError(f"no UTF-8 (byte {error.start + 1:,} of the line)") from None
     except (ValueError, RecursionError):
         raise BadLineError("no JSON that can be read: nested too deep, or a huge number") from None
+    match content:
+        case [str(mark), str(why), str(text), "bad_json" | "not_a_post" as reason] if (
+            mark == _BAD_ROW
+        ):
+            raise BadLineError(why, text, reason)
     if not isinstance(content, dict):
         raise BadLineError(f"no JSON object but {_json_type(content)}")
     post = _filled(RawPost, content)

@@ -1,5 +1,6 @@
 """What a posts folder was made of, as `ingest.json` tells it, and whether other settings would fit."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from corpus_lonely import __version__
 from corpus_lonely.errors import OutputError
 from corpus_lonely.files import read_json
+from corpus_lonely.ingest.dump import Dump
 from corpus_lonely.ingest.report import FileReport
 from corpus_lonely.ingest.settings import fingerprint
 
@@ -74,6 +76,34 @@ def check_same(record: Record, settings: dict[str, Any], author_key: str | None,
         if before.get(key) != value
     ]
     raise OutputError(f"was made with other settings: {'; '.join(other)}", where=out, hint=_ANEW)
+
+
+def check_readings(record: Record, dumps: Iterable[Dump], out: Path) -> None:
+    """OutputError when a folder holds a given file as it is, but from another reading of it."""
+    before = {file.source: file for file in record.files if file.source}
+    for dump in dumps:
+        if dump.given and (file := before.get(dump.given.fingerprint or "")):
+            raise OutputError(
+                f"holds what was read from {Path(dump.given.name).name} in another way: "
+                + _other_reading(file.reading or {}, dump.given.reading or {}),
+                where=out,
+                hint=_ANEW,
+            )
+
+
+def _other_reading(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    other = [
+        f"--{name.replace('_', '-')} {_shown_reading(before.get(name))}, now {_shown_reading(value)}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    return "; ".join(other) or "by another version, or with a --fill that is not recorded"
+
+
+def _shown_reading(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{ours}={theirs}" for ours, theirs in value.items()) or "none"
+    return shown(value, "none")
 
 
 _NAMES = {

@@ -24,6 +24,10 @@ class FileReport:
     """Lines by reason, those that occur, in the order of DROP_REASONS."""
     broken: str | None = None
     """Where and how the file breaks off; what stands before is counted above."""
+    source: str | None = None
+    """Fingerprint of the table that the lines were made from; None for a dump."""
+    reading: Mapping[str, Any] | None = None
+    """How that table was read, by option."""
     skipped: bool = False
     """Ingested by an earlier run, whose counts these are."""
 
@@ -38,7 +42,12 @@ class FileReport:
         """As JSON for the folder's record, which knows nothing of runs."""
         content = asdict(self)
         del content["skipped"]
-        return content
+        of_tables = ("source", "reading")
+        return {
+            name: value
+            for name, value in content.items()
+            if value is not None or name not in of_tables
+        }
 
 
 @dataclass(frozen=True)

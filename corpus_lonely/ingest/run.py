@@ -9,8 +9,9 @@ from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.ingest.authors import AuthorKey, make_key, read_key
 from corpus_lonely.ingest.dump import Dump, open_dump
 from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.given import Given
 from corpus_lonely.ingest.reading import Reading
-from corpus_lonely.ingest.record import Record, check_same
+from corpus_lonely.ingest.record import Record, check_readings, check_same
 from corpus_lonely.ingest.report import IngestReport
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged
@@ -25,36 +26,38 @@ def ingest_dumps(
     progress: Progress | None = None,
     *,
     processes: int | None = 1,
-    names: Mapping[Path, str] | None = None,
+    given: Mapping[Path, Given] | None = None,
 ) -> IngestReport:
     """Reads dumps of Reddit into `out`, Parquet partitioned by month, and counts every line.
 
     processes: of those that read blocks of lines; None for one a core where the files are large
         enough. With more than one, a script must guard its entry: `if __name__ == "__main__":`.
 
-    names: what reports and the quarantine call files that were made from others.
+    given: the files that `files` were made from, where those are others.
 
     Interrupted and run again, it gives the folder of an undisturbed run; files that the folder
     holds already are not read again. A file that breaks off is kept up to its break: look at
     `IngestReport.broken`.
 
-    Raises InputError when a file is no dump, and OutputError when `out` is not ours or was made
-    with other settings, all before anything is written; SettingsError when the author key lies
-    among the posts; OutputError when the disk is full.
+    Raises InputError when a file is no dump, and OutputError when `out` is not ours, was made
+    with other settings, or holds a given file as it was read in another way, all before anything
+    is written; SettingsError when the author key lies among the posts; OutputError when the disk
+    is full.
     """
     settings, progress = settings or IngestSettings(), progress or Silent()
     folder = PostsFolder(Path(os.path.abspath(out)))
     _check_author_key(settings.author_key, folder.out)
     folder.check()
     dumps, same = _opened(files)
-    if names:
-        dumps = [replace(dump, told=names.get(dump.path)) for dump in dumps]
-        same = tuple((names[Path(left_out)], names[Path(taken)]) for left_out, taken in same)
+    if given:
+        dumps = [replace(dump, given=given.get(dump.path)) for dump in dumps]
+        same = tuple((given[Path(left)].name, given[Path(taken)].name) for left, taken in same)
     with folder.opened():
         record, key = _begin(folder, settings, progress)
         found = {dump.path: _known(record, dump) for dump in dumps}
         before = {fingerprint for fingerprint in found.values() if fingerprint}
         if new := [dump for dump in dumps if not found[dump.path]]:
+            check_readings(record, new, folder.out)
             staged = Reading(folder, settings, key, progress).all(new, processes)
             found |= {one.dump.path: one.fingerprint for one in staged}
             record = _added(folder, record, staged, settings, key, progress)

@@ -16,6 +16,7 @@ from corpus_lonely.ingest import codecs
 from corpus_lonely.ingest import stage as module
 from corpus_lonely.ingest.blocks import BlockDone, BlockTask
 from corpus_lonely.ingest.dump import Dump, Position, open_dump
+from corpus_lonely.ingest.given import Given
 from corpus_lonely.ingest.pool import Blocks, block_pool
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.stage import Staged, already_staged, stage
@@ -170,7 +171,7 @@ def test_several_processes_stage_what_one_does(
     monkeypatch.setattr(codecs, "READ_BYTES", 700)
     plain = tmp_path / "d.ndjson"
     plain.write_bytes(b"".join(piece.data for piece in codecs.decompress(dump.path)))
-    dump = replace(open_dump(plain), told=str(dump.path))
+    dump = replace(open_dump(plain), given=Given(str(dump.path)))
     with block_pool(IngestSettings(keep_authors=True), None, 2) as blocks:
         result = stage(dump, tmp_path / "several", blocks, lambda *_: None)
     assert content(result) == content(whole)

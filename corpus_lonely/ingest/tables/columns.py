@@ -48,12 +48,18 @@ _TEXTS = frozenset(
         "crosspost_parent",
     ]
 )
+_OPEN = ("kind", "subreddit", "created_at", "score", "num_comments", "over_18", "retrieved_at")
+"""What --fill gives all rows and names neither a post nor who wrote it."""
 _TIMES = ("created_at", "edited_at", "retrieved_at")
 _KINDS = {"submission": "t3", "post": "t3", "t3": "t3", "comment": "t1", "t1": "t1"}
 _PREFIXES = ("t1_", "t3_")
 _YES, _NO = frozenset({"true", "t", "yes", "1"}), frozenset({"false", "f", "no", "0"})
 _ID_DIGITS = 20
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.\-]{0,30}")
+
+
+class UnknownKindError(ValueError):
+    """A row that says to be neither a submission nor a comment."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,14 @@ class Columns:
                 )
         if both := self.names.keys() & self.fill.keys():
             raise SettingsError(f"give {min(both)!r} with --map or with --fill, not with both")
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """As JSON for the folder's record, which tells of nobody who posted."""
+        told = {
+            name: value if name in _OPEN else "(not recorded)" for name, value in self.fill.items()
+        }
+        return {"map": dict(sorted(self.names.items())), "fill": dict(sorted(told.items()))}
 
     @property
     def unnamed(self) -> list[str]:
@@ -112,7 +126,7 @@ def _named(there: Collection[str]) -> str:
 
 
 def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any]:
-    """A row, by our names, as a line of a dump; raises NoZoneError."""
+    """A row, by our names, as a line of a dump; raises NoZoneError and UnknownKindError."""
     told = {name: value for name, value in values.items() if not _is_missing(value)}
     if (edited := told.pop("edited", None)) is not None:
         told |= _edited(edited, told)
@@ -136,7 +150,14 @@ def as_dumped(values: Mapping[str, Any], read_time: TimeReader) -> dict[str, Any
     if prefix == "t1":
         post.pop("title", None)
         return post | {"body": text or ""}
-    return post | {"title": post.get("title") or "", "selftext": text or ""}
+    title = post.get("title") or ""
+    return post | {"title": title, "selftext": _body(title, text or "")}
+
+
+def _body(title: str, text: str) -> str:
+    """The text after the title, where that begins it, as in a posts folder of ours."""
+    rest = text.strip().removeprefix(title.strip()) if title else text
+    return text if rest and not rest[0].isspace() else rest
 
 
 def _edited(value: Any, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,9 +192,10 @@ def _text(value: Any) -> str | None:
 
 def _kind(told: Mapping[str, Any], name: str) -> str:
     """What the table says, else the id, else whether the post answers another."""
-    said = _KINDS.get(str(told.get("kind", "")).strip().lower())
-    if said:
-        return said
+    if said := str(told.get("kind", "")).strip().lower():
+        if said not in _KINDS:
+            raise UnknownKindError
+        return _KINDS[said]
     if name.startswith(_PREFIXES):
         return name[:2]
     return "t1" if told.get("parent_id") or told.get("link_id") else "t3"

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.dump import read_blocks
 from corpus_lonely.ingest.raw import Number
+from corpus_lonely.ingest.tables.lines import Lines
+from corpus_lonely.ingest.tables.places import BadRow, Place
+from corpus_lonely.ingest.tables.remarks import Remarks
 
 # Keys changed names over ConvoKit's versions, and the subreddit corpora misname one: convokit 5.0.0,
 # model/corpus_helpers.py, reads `user` for `speaker`, `root` for `conversation_id`, `reply-to` and `reply_to`.
@@ -19,6 +21,7 @@ class _Meta(msgspec.Struct, gc=False):
     subreddit: str | None = None
     retrieved_on: Number = None
     permalink: str | None = None
+    author_flair_text: Any = None
     edited: Number = None
 
 
@@ -49,8 +52,8 @@ class _Conversation(_About, gc=False):
 _decode = msgspec.json.Decoder(_Utterance, strict=False).decode
 
 
-def read_corpus(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Lines of `utterances.jsonl` as a dump has them; None for a line that is no utterance.
+def read_corpus(path: Path, remarks: Remarks) -> Iterator[Place]:
+    """Lines of `utterances.jsonl` as a dump has them.
 
     path: the corpus's folder. Raises InputError when it holds none.
     """
@@ -60,13 +63,19 @@ def read_corpus(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
             "holds no utterances.jsonl: it is no ConvoKit corpus, or one that is still zipped",
             where=path,
         )
-    conversations = _conversations(utterances.with_name("conversations.json"))
-    number = 0
-    for block in read_blocks(utterances):
-        for line in block.lines():
-            number += 1
-            if line and not line.isspace():
-                yield number, _post(line, conversations)
+    about = utterances.with_name("conversations.json")
+    conversations = _conversations(about)
+    if not about.exists():
+        remarks.notes.append(
+            f"has no {about.name} beside it: its submissions are without their titles"
+        )
+    lines = Lines(utterances)
+    for number, line in enumerate(lines, start=1):
+        if line and not line.isspace():
+            post = _post(line, conversations)
+            if isinstance(post, BadRow) and lines.cut:
+                remarks.note_cut(number)
+            yield number, post
 
 
 def _conversations(path: Path) -> dict[str, _About]:
@@ -84,11 +93,12 @@ def _conversations(path: Path) -> dict[str, _About]:
     return {name: told.meta or told for name, told in found.items() if told}
 
 
-def _post(line: bytes, conversations: dict[str, _About]) -> dict[str, Any] | None:
+def _post(line: bytes, conversations: dict[str, _About]) -> dict[str, Any] | BadRow:
     try:
         told = _decode(line)
-    except (ValueError, RecursionError):
-        return None
+    except (ValueError, RecursionError) as error:
+        why = f"no utterance of ConvoKit ({first_line(error)})"
+        return BadRow(why, line.decode("utf-8", "replace"))
     whole = told.conversation_id or told.root or told.id
     about = conversations.get(whole, _About())
     post: dict[str, Any] = {
@@ -100,6 +110,9 @@ def _post(line: bytes, conversations: dict[str, _About]) -> dict[str, Any] | Non
         "retrieved_on": told.meta.retrieved_on,
         "permalink": told.meta.permalink,
         "edited": told.meta.edited,
+        "author_flair_text": flair
+        if isinstance(flair := told.meta.author_flair_text, str)
+        else None,
     }
     if told.id == whole:
         title = about.title or ""

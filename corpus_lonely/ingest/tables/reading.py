@@ -1,43 +1,48 @@
 """Rows of a table, one after the other, each with its place in the file: CSV, JSON lines, Parquet."""
 
-import csv
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.dump import read_blocks
+from corpus_lonely.ingest.tables.delimited import read_delimited
+from corpus_lonely.ingest.tables.layout import Layout
+from corpus_lonely.ingest.tables.lines import Lines, miscoded, shown_encoding
+from corpus_lonely.ingest.tables.places import BadRow, Find, Place, flat
+from corpus_lonely.ingest.tables.remarks import Remarks
 from corpus_lonely.parquet import open_parquet
 
-Place = tuple[int, dict[str, Any] | None]
-"""Line (of Parquet: row) from 1, and its values by column; None where the line is no row."""
-_MOST_FIELD_BYTES = 64 << 20
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _KINDS = "CSV (.csv, .tsv), JSON lines (.jsonl, .ndjson, .json) or Parquet (.parquet, .pq)"
 _SNIFFED = 100
-Find = Callable[[Iterable[str]], Mapping[str, str]]
-"""Given the columns that are there, says which are read: ours to the table's."""
 
 
 def read_table(
-    path: Path, find: Find, delimiter: str | None = None, late: Iterable[str] = ()
+    path: Path,
+    find: Find,
+    layout: Layout | None = None,
+    late: Iterable[str] = (),
+    remarks: Remarks | None = None,
 ) -> Iterator[Place]:
     """The rows of a file, by our names of columns, in bounded memory; compressed or not.
 
     late: of our names those that an object of JSON may have though none of the first ones has.
+    remarks: filled in, with what is to be said of the file.
     Raises InputError when it is no table, and what `find` raises.
     """
-    suffix = _suffix(path)
-    if delimiter or suffix in _DELIMITERS:
-        return _csv(path, find, delimiter or _DELIMITERS[suffix])
+    layout, remarks, suffix = layout or Layout(), remarks or Remarks(), _suffix(path)
+    if layout.delimiter or suffix in _DELIMITERS:
+        delimiter = layout.delimiter or _DELIMITERS[suffix]
+        return read_delimited(path, find, delimiter, layout, remarks)
     if suffix in (".parquet", ".pq"):
         return _parquet(path, find)
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path, find, late)
+        return _json_lines(path, find, late, layout.encoding, remarks)
     raise InputError(
         f"is no table by its name: {_KINDS}, and all but Parquet may be compressed",
         where=path,
@@ -52,93 +57,51 @@ def _suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    if not path.is_file():
-        what = "is a folder: name the files in it" if path.is_dir() else "does not exist"
-        raise InputError(what, where=path)
-    return (line for block in read_blocks(path) for line in block.lines())
-
-
-def _csv(path: Path, find: Find, delimiter: str) -> Iterator[Place]:
-    csv.field_size_limit(_MOST_FIELD_BYTES)
-    texts = (line.decode("utf-8", "replace") + "\n" for line in _lines(path))
-    # strict: else the rest of a file goes into the one field that a stray quotation mark opens
-    reader = csv.reader(texts, delimiter=delimiter, strict=True)
-    try:
-        head = next(reader, None)
-    except csv.Error as error:
-        raise _no_csv(path, 1, error) from error
-    if not head:
-        raise InputError("holds no row", where=path)
-    if len(set(head)) < len(head):
-        places = [number for number, name in enumerate(head, start=1) if head.count(name) > 1]
-        told = f"columns {places[0]} and {places[1]} have the same name"
-        raise InputError(told, where=path, hint="Its first line must be a head of names")
-    found = _flat(find(head), head, path)
-    wanted = [(ours, head.index(theirs)) for ours, theirs in found.items()]
-    begin = reader.line_num
-    try:
-        for row in reader:
-            line, begin = begin + 1, reader.line_num
-            if len(row) == len(head):
-                yield line, {ours: row[place] for ours, place in wanted}
-            elif row:
-                yield line, None
-    except csv.Error as error:
-        raise _no_csv(path, begin + 1, error) from error
-
-
-def _no_csv(path: Path, line: int, error: csv.Error) -> InputError:
-    """line: where the row begins that cannot be read."""
-    return InputError(
-        f"line {line:,} begins a row that is no CSV ({error})",
-        where=path,
-        hint="Lines must end in \\n, and a field with a quotation mark or a line break must stand "
-        "between quotation marks, those in it doubled",
-    )
-
-
-def _flat(found: Mapping[str, str], there: Collection[str], path: Path) -> dict[str, str]:
-    """The same where all are columns themselves; InputError where one lies within a column."""
-    if deep := [(ours, theirs) for ours, theirs in found.items() if theirs not in there]:
-        ours, theirs = deep[0]
-        raise InputError(
-            f"has no column {theirs!r} for {ours}: only in JSON lines is what lies deeper found",
-            where=path,
-        )
-    return dict(found)
-
-
-def _json_lines(path: Path, find: Find, late: Iterable[str]) -> Iterator[Place]:
-    lines = _lines(path)
-    first = [line for _, line in zip(range(_SNIFFED), lines, strict=False)]
-    names = {name for line in first for name in (_object(line) or {})}
+def _json_lines(
+    path: Path, find: Find, late: Iterable[str], encoding: str, remarks: Remarks
+) -> Iterator[Place]:
+    objects = _objects(Lines(path), encoding, remarks)
+    first = list(islice(objects, _SNIFFED))
+    names = {name for _, content in first if isinstance(content, dict) for name in content}
     if not names:
-        raise InputError(
-            "has no JSON object in its first lines: there must be one a line", where=path
-        )
+        raise _no_json(path, encoding)
     wanted = {name: [name] for name in late}
     wanted |= {ours: theirs.split(".") for ours, theirs in find(names).items()}
-    for number, line in enumerate(_chain(first, lines), start=1):
-        if line and not line.isspace():
-            content = _object(line)
-            if content is None:
-                yield number, None
-            else:
-                yield number, {ours: _deep(content, way) for ours, way in wanted.items()}
+    for number, content in chain(first, objects):
+        if isinstance(content, BadRow):
+            yield number, content
+        else:
+            yield number, {ours: _deep(content, way) for ours, way in wanted.items()}
 
 
-def _chain(first: Iterable[bytes], rest: Iterable[bytes]) -> Iterator[bytes]:
-    yield from first
-    yield from rest
+def _no_json(path: Path, encoding: str) -> InputError:
+    for number, line in enumerate(islice(Lines(path), _SNIFFED), start=1):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError as error:
+            return miscoded(path, number, line, error)
+    return InputError("has no JSON object in its first lines: there must be one a line", where=path)
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
+def _objects(lines: Lines, encoding: str, remarks: Remarks) -> Iterator[Place]:
+    """Each line that is not blank with its number, by the names of its own."""
+    for number, line in enumerate(lines, start=1):
+        if not line or line.isspace():
+            continue
+        try:
+            content = json.loads(line.decode(encoding))
+            why = None if isinstance(content, dict) else "no JSON object"
+        except json.JSONDecodeError as error:
+            why = f"no JSON: {error.msg.lower()} (column {error.colno:,})"
+        except UnicodeDecodeError as error:
+            why = f"no {shown_encoding(encoding)} (byte {error.start + 1:,} of the line)"
+            if not lines.cut_within(error):
+                remarks.note_miscoded(number)
+        except (ValueError, RecursionError):
+            why = "no JSON that can be read: nested too deep, or a huge number"
+        if why and lines.cut:
+            remarks.note_cut(number)
+        yield number, BadRow(why, line.decode(encoding, "replace")) if why else content
 
 
 def _deep(content: dict[str, Any], way: list[str]) -> Any:
@@ -155,7 +118,7 @@ def _parquet(path: Path, find: Find) -> Iterator[Place]:
     try:
         with open_parquet(path) as file:
             names = file.schema_arrow.names
-            wanted = _flat(find(names), names, path)
+            wanted = flat(find(names), names, path)
             number = 0
             for batch in file.iter_batches(8192, columns=sorted(set(wanted.values()))):
                 columns = {ours: _plain(batch.column(theirs)) for ours, theirs in wanted.items()}

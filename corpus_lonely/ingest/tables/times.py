@@ -42,6 +42,11 @@ class TimeReader:
                 f"--timezone must be a name like UTC or Europe/Berlin, got {self.zone}"
             ) from None
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """As JSON for the folder's record."""
+        return {"timezone": self.zone, "time_unit": self.unit, "time_format": self.form}
+
     def __call__(self, value: Any) -> float | None:
         """None when it is no time. Raises NoZoneError."""
         if isinstance(value, bool) or value is None:

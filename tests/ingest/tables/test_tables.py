@@ -23,6 +23,7 @@ from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.ingest.tables.columns import Columns, assignments
+from corpus_lonely.ingest.tables.layout import Layout
 from corpus_lonely.ingest.tables.run import ingest_convokit, ingest_tables
 from corpus_lonely.ingest.tables.times import TimeReader
 from tests.ingest.lines import DAY, MARCH, comment, submission, write_dump
@@ -151,7 +152,7 @@ def test_any_text_survives_csv(
     with path.open(newline="", encoding="utf-8") as file:
         expected = [row for row in csv.reader(file) if row][1:]
     rows = [row for _, row in read_table(path, lambda _: {"x": "a", "y": "b"})]
-    assert [[row["x"], row["y"]] for row in rows if row] == expected
+    assert [[row["x"], row["y"]] for row in rows if isinstance(row, dict)] == expected
     lines = [line for line, _ in read_table(path, lambda _: {"x": "a", "y": "b"})]
     assert lines == sorted(set(lines))
 
@@ -248,6 +249,40 @@ def test_flairs_and_edits(tmp_path: Path) -> None:
     assert when == [None, None, MARCH + 5, MARCH + 5, None]
 
 
+def test_posts_of_ours_come_back_as_they_were(tmp_path: Path) -> None:
+    kept = IngestSettings(keep_authors=True)
+    dump = [
+        submission("a", title="A  title &amp; more", selftext="a body"),
+        submission("b", title="A link"),
+        comment("c", body="A title of no use"),
+    ]
+    ingest_dumps([write_dump(tmp_path / "d.gz", dump)], tmp_path / "posts", kept)
+    month = tmp_path / "posts" / "month=2020-03" / "part-0.parquet"
+    ingest_tables([month], tmp_path / "again", Columns(), settings=kept)
+    assert posts(tmp_path / "again").equals(posts(tmp_path / "posts"))
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "joined"),
+    [
+        ("Help", "Help\n\nme please", "Help me please"),
+        (" Help me ", "  Help me please", "Help me please"),
+        ("Help", "Helpless people", "Help Helpless people"),
+        ("Help me", "Help is near", "Help me Help is near"),
+        ("Help", "Help", "Help"),
+        ("", "Help", "Help"),
+        ("Help", "", "Help"),
+        ("Help", "me. Help", "Help me. Help"),
+    ],
+)
+def test_a_title_stands_once(tmp_path: Path, title: str, text: str, joined: str) -> None:
+    path = tmp_path / "p.jsonl"
+    row = {"created_at": MARCH, "title": title, "text": text, "subreddit": "x"}
+    path.write_text(json.dumps(row))
+    ingest_tables([path], tmp_path / "posts", Columns())
+    assert posts(tmp_path / "posts")["text"].to_list() == [joined]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_deeper_columns_are_for_json_lines_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"p.{suffix}"
@@ -322,7 +357,11 @@ def test_settings_are_refused(tmp_path: Path) -> None:
         lambda: Columns({"text": "x"}, {"text": "y"}),
         lambda: assignments(["text"], "--map"),
         lambda: assignments(["text=a,text=b"], "--map"),
-        lambda: ingest_tables([tmp_path / "p.csv"], tmp_path / "o", Columns(), delimiter=";;"),
+        lambda: Layout(";;"),
+        lambda: Layout(encoding="nonsense"),
+        lambda: Layout(encoding="utf-16"),
+        lambda: Layout(encoding="base64"),
+        lambda: Layout(encoding="a\0b"),
         lambda: ingest_tables([], tmp_path / "o", Columns()),
     ):
         with pytest.raises(SettingsError):
