@@ -110,8 +110,11 @@ def footer_and_rows(path: str | Place) -> tuple[dict[str, Any], int]:
 
 
 def schema_facts(schema: pa.Schema) -> dict[str, Any]:
-    """What `footer` tells, from a schema that was read already."""
-    facts: dict[str, Any] = json.loads((schema.metadata or {}).get(_FOOTER_KEY, b"{}"))
+    """What `footer` tells, from a schema that was read already; ArrowInvalid when it is damaged."""
+    try:
+        facts: dict[str, Any] = json.loads((schema.metadata or {}).get(_FOOTER_KEY, b"{}"))
+    except ValueError as error:
+        raise pa.ArrowInvalid("its metadata is damaged") from error
     return facts
 
 

@@ -149,16 +149,18 @@ def _read(sources: list[tuple[int, Source, int]], purged: Purged | None) -> pl.D
     columns = ["post_id", "retrieved_at", *([PLACE, GONE, "removed"] if staged else [])]
     if purged:
         columns = list(dict.fromkeys([*columns, *purged.columns()]))
-    frame = pl.DataFrame(
-        pa.concat_tables(fewer(read_rows(source, None, columns) for source in some))
-    )
+    rows = pa.concat_tables(fewer(read_rows(source, None, columns) for source in some))
+    with reading(some[0].path, staged=staged):
+        frame = pl.DataFrame(rows)
     frame = frame.with_columns(purged.hit().alias("purged") if purged else _NOT_PURGED)
     if not staged:
         frame = frame.with_columns(_EARLIER, _NOT_GONE, removed=pl.lit(None, pl.String))
     # what the folder has was ingested before all that is staged, and holds each id once
     origins = [source.origin if staged else -1 for source in some]
     return frame.select(
-        pl.Series("row", np.concatenate([np.arange(rows, dtype=np.uint32) for rows in lengths])),
+        pl.Series(
+            "row", np.concatenate([np.arange(length, dtype=np.uint32) for length in lengths])
+        ),
         *TRACES.names,
         pl.Series(ORIGIN, np.repeat(np.array(origins, np.int32), lengths)),
         PLACE,

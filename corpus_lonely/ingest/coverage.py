@@ -112,7 +112,10 @@ def _frames(months: Mapping[str, Path]) -> Iterator[pl.DataFrame]:
 
 def _table(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     with reading(path, staged=False):
-        return pl.DataFrame(open_parquet(path).read(columns))
+        table = pl.DataFrame(open_parquet(path).read(columns))
+        if columns is None and table.schema != _EMPTY_COUNTS.schema:
+            raise pa.ArrowInvalid("it has lost a column")
+    return table
 
 
 def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:

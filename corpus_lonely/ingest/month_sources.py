@@ -20,6 +20,14 @@ _JOINED_BYTES = 64 << 20
 """Of the staged rows of a month that are read once and held, instead of twice."""
 _FEW_ROWS, _MANY_TABLES = 1 << 12, 64
 """Tables of fewer rows are put together, so many of them at the most."""
+_DAMAGE = (
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    UnicodeDecodeError,
+)
+"""What comes of reading bytes that are not those that were written."""
 _Item = TypeVar("_Item")
 ORIGIN = "file"
 ORIGINS = pa.schema([pa.field(ORIGIN, pa.int32(), nullable=False)])
@@ -58,6 +66,8 @@ def extents(source: Source) -> list[Extent]:
         return [source.batch.extent]
     with reading(source.path, staged=False):
         metadata = pq.read_metadata(source.path)
+        if "created_at" not in metadata.schema.names:
+            raise pa.ArrowInvalid("it has lost a column")
     column = metadata.schema.names.index("created_at")
     return [_extent(metadata.row_group(n), column) for n in range(metadata.num_row_groups)]
 
@@ -127,7 +137,7 @@ def reading(path: Path, *, staged: bool) -> Iterator[None]:
     """Names the file that turns out to be damaged, and what to do about it."""
     try:
         yield
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+    except _DAMAGE as error:
         if staged:
             what, hint = "is damaged", f"Remove {path.parent} and run the same command again"
         else:

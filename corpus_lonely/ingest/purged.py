@@ -100,7 +100,7 @@ def read_purged(path: Path) -> Purged | None:
         return None
     try:
         table = pl.DataFrame(open_parquet(path).read())
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PanicException, OSError) as error:
         raise InputError(
             f"is not readable as Parquet ({first_line(error)})",
             where=path,

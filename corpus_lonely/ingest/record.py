@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus_lonely import __version__
-from corpus_lonely.errors import OutputError
+from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.files import read_json
 from corpus_lonely.ingest.dump import Dump
 from corpus_lonely.ingest.report import FileReport
@@ -48,10 +48,19 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """The record in that file; OutputError when another version wrote it."""
+    """The record in that file; OutputError when another version wrote it, InputError when it is damaged."""
     content = read_json(path)
-    if content.get("format") != _FORMAT:
-        raise OutputError("was written by another version of corpus-lonely", where=path, hint=_ANEW)
+    try:
+        if content.get("format") == _FORMAT:
+            return _record(content)
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"is damaged ({first_line(error)})", where=path, hint="Bring it back from a copy"
+        ) from error
+    raise OutputError("was written by another version of corpus-lonely", where=path, hint=_ANEW)
+
+
+def _record(content: dict[str, Any]) -> Record:
     return Record(
         settings=content["settings"],
         author_key=content["author_key"],

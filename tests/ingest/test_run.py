@@ -774,3 +774,22 @@ def test_a_plain_file_that_ends_after_a_line_is_whole(tmp_path: Path, tail: byte
     path = tmp_path / "d.ndjson"
     path.write_bytes(ndjson([comment()]) + tail)
     assert not ingest_dumps([path], tmp_path / "posts").broken
+
+
+@pytest.mark.parametrize("damage", [b'{"format": 1}', b'{"format": 1, "settings": 3}'])
+def test_a_damaged_record_is_one_line(tmp_path: Path, damage: bytes) -> None:
+    path, out = write_dump(tmp_path / "d.zst", [comment()]), tmp_path / "posts"
+    ingest_dumps([path], out)
+    (tmp_path / "posts.about" / "ingest.json").write_bytes(damage)
+    with pytest.raises(InputError, match=r"ingest\.json: is damaged"):
+        ingest_dumps([write_dump(tmp_path / "e.zst", [comment("x")])], out)
+
+
+@pytest.mark.parametrize("name", [b"created_at", b"post_id"])
+def test_a_month_that_lost_a_column_is_one_line(tmp_path: Path, name: bytes) -> None:
+    path, out = write_dump(tmp_path / "d.zst", [comment()]), tmp_path / "posts"
+    ingest_dumps([path], out)
+    (month,) = out.rglob("*.parquet")
+    month.write_bytes(month.read_bytes().replace(name, b"\xff" * len(name)))
+    with pytest.raises(InputError, match=f"{month}: is not readable as Parquet"):
+        ingest_dumps([write_dump(tmp_path / "e.zst", [comment("x")])], out)

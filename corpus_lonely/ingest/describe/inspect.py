@@ -115,14 +115,7 @@ def inspect_posts(
 
 
 def _told(folder: PostsFolder) -> tuple[Record, pl.DataFrame]:
-    try:
-        record = folder.told()
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"its record is damaged ({first_line(error)})",
-            where=folder.about / "ingest.json",
-            hint="Bring it back from a copy",
-        ) from error
+    record = folder.told()
     if record is None:
         raise InputError(
             f"has no record of an ingest: {folder.about}/ingest.json is not there",
