@@ -64,8 +64,8 @@ def experiment(
     """
     from dataclasses import replace
 
+    from corpus_lonely.training.experiment.file import read_experiment
     from corpus_lonely.training.experiment.run import narrowed, planned, run_experiment
-    from corpus_lonely.training.experiment.spec import read_experiment
 
     found = narrowed(read_experiment(experiment), systems, seeds)
     if labels:

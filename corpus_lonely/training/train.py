@@ -31,7 +31,7 @@ from corpus_lonely.training.labels import LabelledPosts, check_targets, load_lab
 from corpus_lonely.training.processes import world_size
 from corpus_lonely.training.repeating import repeated
 from corpus_lonely.training.run_folder import RunFolder
-from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.settings import TrainSettings, check_only
 from corpus_lonely.training.trainer import make_trainer
 
 _RECORD = "training.json"
@@ -112,7 +112,7 @@ def _splits(
             where=settings.labels,
             hint="Name it train_set or train",
         )
-    _check_only(settings, taxonomy)
+    check_only(settings, taxonomy)
     train, dev = splits["train"], splits.get("dev")
     if dev is None:
         rows = np.random.default_rng(settings.seed).permutation(len(train)).tolist()
@@ -124,13 +124,6 @@ def _splits(
     if both:
         progress.note(f"Warning: {both} texts of the dev split are in the train split too.")
     return train, dev
-
-
-def _check_only(settings: TrainSettings, taxonomy: Taxonomy) -> None:
-    names = [group.name for group in taxonomy.groups]
-    for name in settings.only:
-        if name not in names:
-            raise SettingsError(f"--only must be one of {', '.join(names)}, got {name}")
 
 
 def _check_splits(settings: TrainSettings, train: LabelledPosts, dev: LabelledPosts) -> None:

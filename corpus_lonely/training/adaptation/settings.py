@@ -13,8 +13,11 @@ from corpus_lonely.training.rules import (
     SEED,
     SHARE,
     at_least,
+    check_choices,
     check_ranges,
+    check_types,
 )
+from corpus_lonely.training.settings import PRECISIONS
 
 LOCAL = ("inputs", "exclude", "dev", "encoder", "out", "overwrite", "threads", "micro_batch")
 """Settings that decide nothing by themselves: paths, whose contents count, and how numbers are rounded."""
@@ -84,8 +87,10 @@ class AdaptSettings:
     """Replace an encoder that is there."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.inputs:
             raise SettingsError("--input must be given, got none")
+        check_choices(self, {"precision": PRECISIONS})
         check_ranges(self, _RANGES)
 
     def per_process(self, processes: int) -> tuple[int, int]:
