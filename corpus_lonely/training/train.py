@@ -26,15 +26,16 @@ from corpus_lonely.training.calibration import (
 )
 from corpus_lonely.training.card import model_card, public_settings
 from corpus_lonely.training.checkpoints import epochs_of_stopped
+from corpus_lonely.training.claim import claimed
 from corpus_lonely.training.curve import draw_curve, draw_weights
 from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
-from corpus_lonely.training.processes import world_size
+from corpus_lonely.training.processes import one_process
 from corpus_lonely.training.repeating import repeated
 from corpus_lonely.training.run_folder import RunFolder
 from corpus_lonely.training.settings import TrainSettings, check_only
 from corpus_lonely.training.trainer import make_trainer
 
-_RECORD = "training.json"
+RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -63,28 +64,69 @@ def train_model(
     Interrupted and called again with the same settings, it goes on from the last finished epoch.
     Raises LabelsError, ModelError, OutputError or SettingsError in one line.
     """
-    progress = progress or Silent()
-    taxonomy = taxonomy or loneliness()
-    if world_size() > 1:
-        raise SettingsError(
-            "`train` runs in one process, and torchrun started several",
-            hint="Start it without torchrun; `adapt` can use several GPUs",
-        )
-    train, dev = _splits(settings, taxonomy, progress)
-    fingerprint = settings.fingerprint(
-        train.fingerprint, dev.fingerprint, encoder_fingerprint(settings.encoder)
-    )
-    folder = RunFolder(settings.out, "train", _RECORD, "a model of other settings or labels")
-    done = _finished(folder, settings, fingerprint)
+    one_process("train")
+    run = _Run(settings, taxonomy or loneliness(), progress or Silent())
+    done = run.finished()
     if done:
         return done
-    checkpoints = folder.clear_checkpoints(fingerprint)
-    with quiet():
-        trainer = make_trainer(settings, train, dev, checkpoints, progress)
+    with claimed(settings.out), quiet():
+        return run.finished() or run.to_the_end()  # another process may have ended it just now
+
+
+def trained_before(settings: TrainSettings, taxonomy: Taxonomy | None = None) -> TrainReport | None:
+    """What `train_model` would find already there; trains nothing.
+
+    Raises OutputError when the folder holds anything else.
+    """
+    return _Run(settings, taxonomy or loneliness(), Silent()).finished()
+
+
+class _Run:
+    """A run with its posts read."""
+
+    def __init__(self, settings: TrainSettings, taxonomy: Taxonomy, progress: Progress) -> None:
+        self._settings, self._taxonomy, self._progress = settings, taxonomy, progress
+        self._train, self._dev = _splits(settings, taxonomy, progress)
+        self._fingerprint = settings.fingerprint(
+            self._train.fingerprint, self._dev.fingerprint, encoder_fingerprint(settings.encoder)
+        )
+        self._folder = RunFolder(
+            settings.out, "train", RECORD, "a model of other settings or labels"
+        )
+
+    def finished(self) -> TrainReport | None:
+        """The report of the same run finished before."""
+        found = self._folder.finished(self._fingerprint, self._settings.overwrite)
+        if found is None:
+            return None
+        return TrainReport(
+            self._folder.out,
+            found["dev"],
+            found["best_epoch"],
+            found["epochs"],
+            found["score"],
+            already_there=True,
+        )
+
+    def to_the_end(self) -> TrainReport:
+        """From the last checkpoint, if there is one, to the model in its place."""
+        settings = self._settings
+        checkpoints = self._folder.clear_checkpoints(self._fingerprint)
+        trainer = make_trainer(settings, self._train, self._dev, checkpoints, self._progress)
+        self._train_from(trainer, checkpoints)
+        report = _report(settings, trainer)
+        if settings.calibrate or settings.threshold:
+            report = _fit_outputs(settings, trainer, report)
+        sizes = {"train": len(self._train), "dev": len(self._dev)}
+        card = model_card(settings, self._taxonomy, sizes, report.dev, report.best_epoch)
+        _write_model(self._folder, settings, trainer, self._fingerprint, report, card)
+        return report
+
+    def _train_from(self, trainer: Trainer, checkpoints: Path) -> None:
         resume = get_last_checkpoint(str(checkpoints))
         if resume:
-            progress.note(f"Going on from {Path(resume).name}.")
-        if resume and (epochs := epochs_of_stopped(Path(resume), settings.patience)):
+            self._progress.note(f"Going on from {Path(resume).name}.")
+        if resume and (epochs := epochs_of_stopped(Path(resume), self._settings.patience)):
             # transformers forgets, when a run goes on, that it had stopped early, and would train on
             trainer.args.num_train_epochs = epochs
         try:
@@ -92,14 +134,7 @@ def train_model(
         except OSError as error:
             raise output_error(error, checkpoints) from error
         finally:
-            progress.finish()
-        report = _report(settings, trainer)
-        if settings.calibrate or settings.threshold:
-            report = _fit_outputs(settings, trainer, report)
-        sizes = {"train": len(train), "dev": len(dev)}
-        card = model_card(settings, taxonomy, sizes, report.dev, report.best_epoch)
-        _write_model(folder, settings, trainer, fingerprint, report, card)
-    return report
+            self._progress.finish()
 
 
 def _splits(
@@ -136,21 +171,6 @@ def _check_splits(settings: TrainSettings, train: LabelledPosts, dev: LabelledPo
                 f"--batch-size must not leave a last batch of one post with --norm batch: there are "
                 f"{count} posts, got {settings.batch_size}"
             )
-
-
-def _finished(folder: RunFolder, settings: TrainSettings, fingerprint: str) -> TrainReport | None:
-    """The report of the same run finished before."""
-    found = folder.finished(fingerprint, settings.overwrite)
-    if found is None:
-        return None
-    return TrainReport(
-        folder.out,
-        found["dev"],
-        found["best_epoch"],
-        found["epochs"],
-        found["score"],
-        already_there=True,
-    )
 
 
 def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:

@@ -1,5 +1,6 @@
 """Adapts an encoder to unlabelled posts, from opening them to the finished folder."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from corpus_lonely.training.adaptation.settings import AdaptSettings
 from corpus_lonely.training.adaptation.tokens import TokenStore, check_words
 from corpus_lonely.training.adaptation.trainer import AdaptationTrainer, make_model, make_trainer
 from corpus_lonely.training.card import public_settings
+from corpus_lonely.training.claim import claimed
 from corpus_lonely.training.processes import is_main, training_device, world_size
 from corpus_lonely.training.run_folder import RunFolder, keep_only
 
@@ -68,7 +70,10 @@ def adapt_encoder(settings: AdaptSettings, progress: Progress | None = None) -> 
     done = folder.finished(fingerprint, settings.overwrite)
     if done:
         return AdaptReport.of(settings.out, done, already_there=True)
-    with quiet():
+    with claimed(settings.out) if is_main() else nullcontext(), quiet():
+        done = folder.finished(fingerprint, settings.overwrite) if world_size() == 1 else None
+        if done:  # another process ended it just now
+            return AdaptReport.of(settings.out, done, already_there=True)
         run = _Run(settings, sources, folder, fingerprint, progress)
         return run.to_the_end(folder.about / "tokens" / tokens)
 
