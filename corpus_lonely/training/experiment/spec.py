@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -53,7 +53,7 @@ class Adaptation:
         try:
             return AdaptSettings(encoder=self.base, out=out, **told)
         except SettingsError as error:
-            raise SettingsError(_as_keys(error)) from error
+            raise SettingsError(as_keys(error)) from error
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,19 @@ class Experiment:
                 **{**self.train, **system.options},
             )
         except SettingsError as error:
-            raise SettingsError(f"system {system.name!r}: {_as_keys(error)}") from error
+            raise SettingsError(f"system {system.name!r}: {as_keys(error)}") from error
+
+    def with_labels(self, labels: str) -> "Experiment":
+        """The same with other labels, also where an adaptation leaves out posts of those that the file names."""
+        encoders: dict[str, str | Adaptation] = {}
+        for name, told in self.encoders.items():
+            encoders[name] = told
+            if isinstance(told, Adaptation) and "exclude" in told.options:
+                exclude = tuple(
+                    labels if one == self.labels else one for one in told.options["exclude"]
+                )
+                encoders[name] = replace(told, options={**told.options, "exclude": exclude})
+        return replace(self, labels=labels, encoders=encoders)
 
 
 def slug(name: str) -> str:
@@ -127,7 +139,7 @@ def check(experiment: Experiment) -> None:
             try:
                 check_only(settings, loneliness())
             except SettingsError as error:
-                raise SettingsError(f"system {system.name!r}: {_as_keys(error)}") from error
+                raise SettingsError(f"system {system.name!r}: {as_keys(error)}") from error
 
 
 def _check_names(experiment: Experiment, names: list[str]) -> None:
@@ -170,6 +182,6 @@ def _check_numbers(experiment: Experiment) -> None:
         )
 
 
-def _as_keys(error: SettingsError) -> str:
+def as_keys(error: SettingsError) -> str:
     """What is wrong, with options as a file has them: `max-tokens`, which is `--max-tokens` to a command."""
     return re.sub(r"(?<!\S)--(?=[a-z])", "", str(error))
