@@ -219,7 +219,7 @@ def test_tables_of_what_is_done_so_far(
     assert report.runs == 14 - 3
     assert not (out / "models" / "flat" / "seed-1").exists()
     page = (out / "report.md").read_text("utf-8")
-    assert "**Not all runs are done.** Seeds so far: Flat: 0." in page
+    assert "**Not all runs are done.** Seeds so far: Flat: 0; Flat, duration alone: none." in page
     assert "Transfer" not in page
     ours, all_of_them = (
         {(row["group"], row["metric"]): row for row in rows_of(folder / "tables" / "table-4.csv") if row["system"] == "HDLN, learned"}
