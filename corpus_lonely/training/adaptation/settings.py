@@ -118,10 +118,14 @@ class AdaptSettings:
         plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))
         return plain
 
-    def fingerprint(self, *contents: str) -> str:
-        """Sixteen hex digits over what decides the weights: settings, and what tells posts and encoder."""
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide the weights; posts and encoder by their contents do too."""
         settings = asdict(self)
         for name in LOCAL:
             del settings[name]
-        told = json.dumps([settings, *contents], sort_keys=True, default=str)
+        return settings
+
+    def fingerprint(self, *contents: str) -> str:
+        """Sixteen hex digits over what decides the weights: settings, and what tells posts and encoder."""
+        told = json.dumps([self.identity(), *contents], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
