@@ -7,6 +7,7 @@ CorpusLonelyError            exit status 1
 │   ├── LabelsError          a labelled data set without the columns or votes that training needs
 │   └── ModelError           a folder that is no model, or a model of another kind
 ├── OutputError              the output cannot be written: a conflict, a full disk, no permission
+│   └── BusyError            another process is at work in that folder, and may be left to it
 ├── StorageError             a store such as S3 that does not answer now, and may later
 ├── CrawlError               Reddit refuses the credentials, or does not answer
 ├── ScoringError             shards that could not be scored, by name
@@ -73,6 +74,10 @@ class ModelError(InputError):
 
 class OutputError(CorpusLonelyError):
     """The output cannot be written: a conflict with what is there, a full disk, no permission."""
+
+
+class BusyError(OutputError):
+    """Another process is at work in that folder, and may be left to it."""
 
 
 class StorageError(CorpusLonelyError):

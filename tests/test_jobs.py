@@ -12,7 +12,7 @@ import click
 import pytest
 
 from corpus_lonely.cli.cluster_options import cluster_settings
-from corpus_lonely.training.experiment.spec import read_experiment
+from corpus_lonely.training.experiment.file import read_experiment
 from tests.command_lines import ROOT, leaves, parsed
 
 JOBS = sorted(path.parent for path in ROOT.glob("jobs/*/settings.toml"))

@@ -24,18 +24,24 @@ Examples:
 @click.option(
     "--labels",
     metavar="PATH-OR-HUB-ID",
-    help="Labelled posts, instead of those that the file names.",
+    help="Labelled posts, instead of those that the file names as labels.",
 )
 @click.option(
     "--system",
     "systems",
     multiple=True,
     metavar="NAME",
-    help="This system alone; may be repeated. Runs can so be shared out, and joined without it.",
+    help="Train this system alone; may be repeated. Several machines can so share the runs out in one "
+    "--out; tables and figures are of all that is done.",
 )
-@click.option("--seed", "seeds", multiple=True, type=int, help="This seed alone; may be repeated.")
 @click.option(
-    "--list", "listed", is_flag=True, help="List the runs and whether each is done; do none."
+    "--seed", "seeds", multiple=True, type=int, help="Train this seed alone; may be repeated."
+)
+@click.option(
+    "--list",
+    "listed",
+    is_flag=True,
+    help="List the runs: done, to do, in progress, or done with other settings than the file's; do none.",
 )
 @click.option(
     "--only-done",
@@ -58,22 +64,29 @@ def experiment(
     """Train systems with several seeds and compare them.
 
     The file names encoders, systems and seeds. Each run can be interrupted and is skipped once it is done:
-    the same command goes on. In the end there are the paper's tables 3 and 4 with its own rows beside, as
+    the same command goes on, and leaves runs that another process is at to it. In the end there are the paper's tables 3 and 4 with its own rows beside, as
     Markdown, CSV and LaTeX, a paired bootstrap for each difference, the weights over training (figure 4),
     learning curves, and what each group gains from the others' company.
     """
-    from dataclasses import replace
-
+    from corpus_lonely.training.experiment.file import read_experiment
     from corpus_lonely.training.experiment.run import narrowed, planned, run_experiment
-    from corpus_lonely.training.experiment.spec import read_experiment
 
-    found = narrowed(read_experiment(experiment), systems, seeds)
+    whole = read_experiment(experiment)
     if labels:
-        found = replace(found, labels=labels)
+        whole = whole.with_labels(labels)
+    some = narrowed(whole, systems, seeds)
     if listed:
-        for name, seed, done in planned(found, out):
-            click.echo(f"{'done' if done else 'to do'}\t{name}\tseed {seed}")
+        for name, seed, state in planned(some, out):
+            click.echo(f"{state}\t{name}\tseed {seed}")
         return
     with TerminalProgress() as progress:
-        report = run_experiment(found, out, progress=progress, only_done=only_done, **machine)
-    click.echo(f"{report.runs} runs are done. Tables and figures: {report.page}")
+        report = run_experiment(
+            whole, out, progress=progress, only_done=only_done, some=some, **machine
+        )
+    click.echo(
+        f"{report.runs} of {report.all_runs} runs are done. Tables and figures: {report.page}"
+    )
+    if report.left:
+        click.echo(
+            f"{report.left} are left to other processes: once those are done, run the same command again."
+        )

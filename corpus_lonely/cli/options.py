@@ -137,7 +137,12 @@ def training_options(command: Command) -> Command:
         precision_option("bf16", "fp32", told="auto: bfloat16 where the device computes in it."),
         device_option(),
         threads_option(),
-        click.option("--overwrite", is_flag=True, help="Replace what is there."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace what is there, and checkpoints of an unfinished run of other settings, which are "
+            "else kept: with --epochs changed, say, a run cannot go on from them.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

@@ -95,6 +95,17 @@ def load_pretrained(
     return encoder, load_tokenizer(find_encoder(name))
 
 
+def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
+    """An encoder's configuration, without its weights; ModelError in one line where there is none."""
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            find_encoder(name), trust_remote_code=False
+        )
+    except LOADING_ERRORS as error:
+        raise _cannot_be_loaded(name, error) from error
+    return config
+
+
 def open_pretrained(
     kind: Any, name: str | os.PathLike[str], attention_dropout: float | None
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -116,13 +127,17 @@ def open_pretrained(
                 **(_without_pooler(config) if kind is AutoModel else {}),
             )
     except LOADING_ERRORS as error:
-        raise ModelError(
-            f"the encoder cannot be loaded ({first_line(error)})",
-            where=name,
-            hint="Give a model folder, a hub id (with network), or 'minilm'",
-        ) from error
+        raise _cannot_be_loaded(name, error) from error
     attend_by_products(model)
     return model, report
+
+
+def _cannot_be_loaded(name: str | os.PathLike[str], error: Exception) -> ModelError:
+    return ModelError(
+        f"the encoder cannot be loaded ({first_line(error)})",
+        where=name,
+        hint="Give a model folder, a hub id (with network), or 'minilm'",
+    )
 
 
 def check_complete(report: dict[str, Any], where: str | os.PathLike[str]) -> None:

@@ -55,8 +55,12 @@ def epochs_of_stopped(checkpoint: Path, patience: int) -> float | None:
     return state.epoch if waited >= patience else None
 
 
+def whole(checkpoints: Path) -> list[Path]:
+    """The checkpoints of that folder that were written to their end."""
+    return [mark.parent for mark in checkpoints.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{_WHOLE}")]
+
+
 def clear_torn(checkpoints: Path) -> None:
     """Removes the checkpoints of that folder that were not written to their end."""
-    for checkpoint in checkpoints.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        if not (checkpoint / _WHOLE).is_file():
-            shutil.rmtree(checkpoint)
+    for checkpoint in {*checkpoints.glob(f"{PREFIX_CHECKPOINT_DIR}-*")} - {*whole(checkpoints)}:
+        shutil.rmtree(checkpoint)

@@ -1,5 +1,6 @@
 """Where a run of training computes, and how precisely, as the Trainer is told."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import TrainingArguments
@@ -8,13 +9,30 @@ from corpus_lonely.inference.device import computes_bf16
 from corpus_lonely.training.processes import training_device
 
 
+@dataclass(frozen=True)
+class Computing:
+    """On what, and how precisely: two that differ come to other weights from the same settings."""
+
+    device: str
+    """`cpu`, `cuda` or `mps`."""
+    precision: str
+    """`bf16` or `fp32`."""
+
+
+def computing_on(name: str, precision: str) -> Computing:
+    """What a device and a precision come to here, each of which may be `auto`."""
+    device = training_device(name)
+    bf16 = precision == "bf16" or (precision == "auto" and computes_bf16(device))
+    return Computing(device.type, "bf16" if bf16 else "fp32")
+
+
 def device_arguments(name: str, precision: str) -> dict[str, Any]:
     """Arguments of the Trainer; SettingsError when it cannot be told of such a device."""
-    device = training_device(name)
+    computing = computing_on(name, precision)
     return {
-        "bf16": precision == "bf16" or (precision == "auto" and computes_bf16(device)),
-        "use_cpu": device.type == "cpu",
-        "dataloader_pin_memory": device.type == "cuda",
+        "bf16": computing.precision == "bf16",
+        "use_cpu": computing.device == "cpu",
+        "dataloader_pin_memory": computing.device == "cuda",
     }
 
 

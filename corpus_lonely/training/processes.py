@@ -13,6 +13,15 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def one_process(command: str) -> None:
+    """SettingsError when `torchrun` has started several for a command that runs in one."""
+    if world_size() > 1:
+        raise SettingsError(
+            f"`{command}` runs in one process, and torchrun started several",
+            hint="Start it without torchrun; `adapt` can use several GPUs",
+        )
+
+
 def is_main() -> bool:
     """Whether this process is the one that writes and talks."""
     return int(os.environ.get("RANK", "0")) == 0

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpus_lonely.errors import SettingsError
+from corpus_lonely.taxonomy import Taxonomy
 from corpus_lonely.training.rules import (
     ABOVE_0,
-    FLAG,
     PROPER_SHARE,
     SEED,
     SHARE,
@@ -17,8 +17,11 @@ from corpus_lonely.training.rules import (
     at_least,
     check_choices,
     check_ranges,
+    check_types,
 )
 
+PRECISIONS = ("auto", "bf16", "fp32")
+"""Of a model that is trained."""
 WEIGHTINGS = ("equal", "learned", "learned-entropy", "uncertainty", "imtl-l", "dwa", "pcgrad")
 _CHOICES = {
     "head": ("hdln", "mlp"),
@@ -28,9 +31,7 @@ _CHOICES = {
     "pooling": ("mean", "cls"),
     "norm": ("batch", "layer", "none"),
     "cut": ("head", "head-tail"),
-    "precision": ("auto", "bf16", "fp32"),
-    "calibrate": FLAG,
-    "threshold": FLAG,
+    "precision": PRECISIONS,
 }
 _RANGES = {
     "weighting_learning_rate": ABOVE_0,
@@ -140,6 +141,7 @@ class TrainSettings:
     """Replace a model that is there."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_choices(self, _CHOICES)
         check_ranges(self, _RANGES)
         for rule, value, holds in self._together():
@@ -178,3 +180,11 @@ class TrainSettings:
         del settings["labels"], settings["encoder"]
         told = json.dumps([settings, *contents], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def check_only(settings: TrainSettings, taxonomy: Taxonomy) -> None:
+    """SettingsError when a group is to be learnt that the taxonomy does not have."""
+    names = [group.name for group in taxonomy.groups]
+    for name in settings.only:
+        if name not in names:
+            raise SettingsError(f"--only must be one of {', '.join(names)}, got {name}")

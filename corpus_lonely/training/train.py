@@ -1,7 +1,7 @@
 """Trains an encoder with a head on labelled posts, with the Hugging Face Trainer."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from transformers import Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
 from corpus_lonely import __version__, metrics
-from corpus_lonely.errors import LabelsError, ModelError, SettingsError
+from corpus_lonely.errors import ModelError
 from corpus_lonely.files import output_error, write_json
 from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
@@ -26,15 +26,16 @@ from corpus_lonely.training.calibration import (
 )
 from corpus_lonely.training.card import model_card, public_settings
 from corpus_lonely.training.checkpoints import epochs_of_stopped
+from corpus_lonely.training.claim import claimed
 from corpus_lonely.training.curve import draw_curve, draw_weights
-from corpus_lonely.training.labels import LabelledPosts, check_targets, load_labels
-from corpus_lonely.training.processes import world_size
-from corpus_lonely.training.repeating import repeated
+from corpus_lonely.training.devices import Computing, computing_on
+from corpus_lonely.training.processes import one_process
 from corpus_lonely.training.run_folder import RunFolder
 from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.splits import training_splits
 from corpus_lonely.training.trainer import make_trainer
 
-_RECORD = "training.json"
+RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -63,28 +64,78 @@ def train_model(
     Interrupted and called again with the same settings, it goes on from the last finished epoch.
     Raises LabelsError, ModelError, OutputError or SettingsError in one line.
     """
-    progress = progress or Silent()
-    taxonomy = taxonomy or loneliness()
-    if world_size() > 1:
-        raise SettingsError(
-            "`train` runs in one process, and torchrun started several",
-            hint="Start it without torchrun; `adapt` can use several GPUs",
-        )
-    train, dev = _splits(settings, taxonomy, progress)
-    fingerprint = settings.fingerprint(
-        train.fingerprint, dev.fingerprint, encoder_fingerprint(settings.encoder)
-    )
-    folder = RunFolder(settings.out, "train", _RECORD, "a model of other settings or labels")
-    done = _finished(folder, settings, fingerprint)
+    one_process("train")
+    run = _Run(settings, taxonomy or loneliness(), progress or Silent())
+    done = run.finished()
     if done:
         return done
-    checkpoints = folder.clear_checkpoints(fingerprint)
-    with quiet():
-        trainer = make_trainer(settings, train, dev, checkpoints, progress)
+    with claimed(settings.out), quiet():
+        return run.finished() or run.to_the_end()  # another process may have ended it just now
+
+
+def trained_before(settings: TrainSettings, taxonomy: Taxonomy | None = None) -> TrainReport | None:
+    """What `train_model` would find already there; trains nothing.
+
+    Raises OutputError when the folder holds anything else.
+    """
+    return _Run(settings, taxonomy or loneliness(), Silent()).finished()
+
+
+class _Run:
+    """A run with its posts read."""
+
+    def __init__(self, settings: TrainSettings, taxonomy: Taxonomy, progress: Progress) -> None:
+        self._settings, self._taxonomy, self._progress = settings, taxonomy, progress
+        self._train, self._dev = training_splits(settings, taxonomy, progress)
+        self._fingerprint = settings.fingerprint(
+            self._train.fingerprint, self._dev.fingerprint, encoder_fingerprint(settings.encoder)
+        )
+        self._folder = RunFolder(
+            settings.out, "train", RECORD, "a model of other settings or labels"
+        )
+
+    def finished(self) -> TrainReport | None:
+        """The report of the same run finished before."""
+        found = self._folder.finished(self._fingerprint, self._settings.overwrite)
+        if found is None:
+            return None
+        return TrainReport(
+            self._folder.out,
+            found["dev"],
+            found["best_epoch"],
+            found["epochs"],
+            found["score"],
+            already_there=True,
+        )
+
+    def to_the_end(self) -> TrainReport:
+        """From the last checkpoint, if there is one, to the model in its place."""
+        settings = self._settings
+        computing = self._folder.begin(
+            self._fingerprint,
+            public_settings(settings.identity()),
+            computing_on(settings.device, settings.precision),
+            overwrite=settings.overwrite,
+            progress=self._progress,
+        )
+        checkpoints = self._folder.checkpoints_of(self._fingerprint)
+        exact = replace(settings, precision=computing.precision)
+        trainer = make_trainer(exact, self._train, self._dev, checkpoints, self._progress)
+        self._train_from(trainer, checkpoints)
+        report = _report(settings, trainer)
+        if settings.calibrate or settings.threshold:
+            report = _fit_outputs(settings, trainer, report)
+        sizes = {"train": len(self._train), "dev": len(self._dev)}
+        card = model_card(settings, self._taxonomy, sizes, report.dev, report.best_epoch)
+        record = _record(settings, trainer, self._fingerprint, computing, report)
+        _write_model(self._folder, trainer, record, card)
+        return report
+
+    def _train_from(self, trainer: Trainer, checkpoints: Path) -> None:
         resume = get_last_checkpoint(str(checkpoints))
         if resume:
-            progress.note(f"Going on from {Path(resume).name}.")
-        if resume and (epochs := epochs_of_stopped(Path(resume), settings.patience)):
+            self._progress.note(f"Going on from {Path(resume).name}.")
+        if resume and (epochs := epochs_of_stopped(Path(resume), self._settings.patience)):
             # transformers forgets, when a run goes on, that it had stopped early, and would train on
             trainer.args.num_train_epochs = epochs
         try:
@@ -92,72 +143,7 @@ def train_model(
         except OSError as error:
             raise output_error(error, checkpoints) from error
         finally:
-            progress.finish()
-        report = _report(settings, trainer)
-        if settings.calibrate or settings.threshold:
-            report = _fit_outputs(settings, trainer, report)
-        sizes = {"train": len(train), "dev": len(dev)}
-        card = model_card(settings, taxonomy, sizes, report.dev, report.best_epoch)
-        _write_model(folder, settings, trainer, fingerprint, report, card)
-    return report
-
-
-def _splits(
-    settings: TrainSettings, taxonomy: Taxonomy, progress: Progress
-) -> tuple[LabelledPosts, LabelledPosts]:
-    splits = load_labels(settings.labels, taxonomy)
-    if "train" not in splits:
-        raise LabelsError(
-            f"has no train split; it has {', '.join(splits)}",
-            where=settings.labels,
-            hint="Name it train_set or train",
-        )
-    _check_only(settings, taxonomy)
-    train, dev = splits["train"], splits.get("dev")
-    if dev is None:
-        rows = np.random.default_rng(settings.seed).permutation(len(train)).tolist()
-        held_out = max(1, round(settings.dev_share * len(rows)))
-        train, dev = train.take(rows[held_out:]), train.take(rows[:held_out])
-        progress.note(f"No dev split: {held_out} of {len(rows)} training posts are held out.")
-    _check_splits(settings, train, dev)
-    both = len(set(train.texts) & set(dev.texts))
-    if both:
-        progress.note(f"Warning: {both} texts of the dev split are in the train split too.")
-    return train, dev
-
-
-def _check_only(settings: TrainSettings, taxonomy: Taxonomy) -> None:
-    names = [group.name for group in taxonomy.groups]
-    for name in settings.only:
-        if name not in names:
-            raise SettingsError(f"--only must be one of {', '.join(names)}, got {name}")
-
-
-def _check_splits(settings: TrainSettings, train: LabelledPosts, dev: LabelledPosts) -> None:
-    for name, posts in (("train", train), ("dev", dev)):
-        check_targets(posts, f"{settings.labels} ({name})")
-    if settings.norm == "batch":
-        count = len(repeated(train, settings.repeat_rare, settings.seed))
-        if count % settings.batch_size == 1:
-            raise SettingsError(
-                f"--batch-size must not leave a last batch of one post with --norm batch: there are "
-                f"{count} posts, got {settings.batch_size}"
-            )
-
-
-def _finished(folder: RunFolder, settings: TrainSettings, fingerprint: str) -> TrainReport | None:
-    """The report of the same run finished before."""
-    found = folder.finished(fingerprint, settings.overwrite)
-    if found is None:
-        return None
-    return TrainReport(
-        folder.out,
-        found["dev"],
-        found["best_epoch"],
-        found["epochs"],
-        found["score"],
-        already_there=True,
-    )
+            self._progress.finish()
 
 
 def _report(settings: TrainSettings, trainer: Trainer) -> TrainReport:
@@ -199,18 +185,11 @@ def _fit_outputs(settings: TrainSettings, trainer: Trainer, report: TrainReport)
     return replace(report, dev=results, score=metrics.selection_score(results, taxonomy))
 
 
-def _write_model(
-    folder: RunFolder,
-    settings: TrainSettings,
-    trainer: Trainer,
-    fingerprint: str,
-    report: TrainReport,
-    card: str,
-) -> None:
+def _write_model(folder: RunFolder, trainer: Trainer, record: dict[str, Any], card: str) -> None:
     def write(draft: Path) -> None:
         trainer.save_model(str(draft))
         (draft / "training_args.bin").unlink(missing_ok=True)  # a pickle: a model folder is data
-        write_json(draft / folder.record, _record(settings, trainer, fingerprint, report))
+        write_json(draft / folder.record, record)
         (draft / "README.md").write_text(card, "utf-8")
         draw_curve(trainer.state.log_history, draft / "training.png")
         draw_weights([trainer.state.log_history], draft / "weights.png")
@@ -219,11 +198,16 @@ def _write_model(
 
 
 def _record(
-    settings: TrainSettings, trainer: Trainer, fingerprint: str, report: TrainReport
+    settings: TrainSettings,
+    trainer: Trainer,
+    fingerprint: str,
+    computing: Computing,
+    report: TrainReport,
 ) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
         "settings": public_settings(settings.identity()),
+        "computed": asdict(computing),
         "versions": {
             "corpus_lonely": __version__,
             "torch": torch.__version__,

@@ -18,12 +18,12 @@ from corpus_lonely.model.network import LonelinessModel
 from corpus_lonely.model.weighting import make_weighting
 from corpus_lonely.progress import Silent
 from corpus_lonely.taxonomy import loneliness
-from corpus_lonely.training import train as module
 from corpus_lonely.training import trainer
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.labels import load_labels
 from corpus_lonely.training.optimizer import make_optimizer
 from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.splits import training_splits
 from corpus_lonely.training.train import train_model
 from tests.tiny import make_labels, save_rows, tiny_rows
 
@@ -193,9 +193,9 @@ def test_a_foreign_folder_is_left_alone(
 def test_without_a_dev_split_posts_are_held_out(tiny_encoder: Path, tmp_path: Path) -> None:
     save_rows(tiny_rows(40), tmp_path / "labels" / "train_set")
     run = settings(tmp_path / "labels", tiny_encoder, tmp_path / "m", dev_share=0.2)
-    train, dev = module._splits(run, loneliness(), Silent())
+    train, dev = training_splits(run, loneliness(), Silent())
     assert (len(train), len(dev)) == (32, 8)
-    again = module._splits(run, loneliness(), Silent())
+    again = training_splits(run, loneliness(), Silent())
     assert again[1].texts == dev.texts
 
 
@@ -304,7 +304,7 @@ def test_settings_that_came_later_leave_older_models_known(tmp_path: Path) -> No
 
 def test_the_decay_spares_biases_and_norms(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:  # fmt: skip
     run = settings(tiny_labels, tiny_encoder, tmp_path / "m", head_learning_rate=5e-3)
-    train, _dev = module._splits(run, loneliness(), Silent())
+    train, _dev = training_splits(run, loneliness(), Silent())
     model, _tokenizer = trainer.make_network(run, train)
     weighting = make_weighting("learned", ["flat"], ["lonely"], "lonely", 0.5)
     groups = make_optimizer(run, model, weighting).param_groups

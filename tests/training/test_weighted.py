@@ -14,11 +14,11 @@ from corpus_lonely.model.network import LonelinessModel
 from corpus_lonely.model.weighting import make_weighting
 from corpus_lonely.progress import Silent
 from corpus_lonely.taxonomy import loneliness
-from corpus_lonely.training import train as module
 from corpus_lonely.training.callback import ProgressCallback
 from corpus_lonely.training.curve import weight_panels
 from corpus_lonely.training.evaluate import evaluate_model
 from corpus_lonely.training.settings import WEIGHTINGS
+from corpus_lonely.training.splits import training_splits
 from corpus_lonely.training.train import train_model
 from corpus_lonely.training.trainer import make_trainer
 from tests.training.test_train import same_weights, settings
@@ -122,7 +122,7 @@ def test_surgery_without_a_conflict_is_eq_1_and_takes_conflicts_out(
     tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     run = settings(tiny_labels, tiny_encoder, tmp_path / "m", weighting="pcgrad", head_dropout=0.0)
-    train, dev = module._splits(run, loneliness(), Silent())
+    train, dev = training_splits(run, loneliness(), Silent())
     trainer = make_trainer(run, train, dev, tmp_path / "c", Silent())
     network: Any = trainer.model
     network.config.hidden_dropout_prob = 0.0
@@ -174,7 +174,7 @@ def test_only_one_group_is_learnt_and_judged(
     tiny_labels: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     run = settings(tiny_labels, tiny_encoder, tmp_path / "m", only=("context",))
-    train, _dev = module._splits(run, loneliness(), Silent())
+    train, _dev = training_splits(run, loneliness(), Silent())
     assert (
         len(train) == 48
     )  # as many steps as with all groups, though half of the posts have no context

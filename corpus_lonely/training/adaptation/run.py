@@ -1,6 +1,7 @@
 """Adapts an encoder to unlabelled posts, from opening them to the finished folder."""
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from corpus_lonely.training.adaptation.settings import AdaptSettings
 from corpus_lonely.training.adaptation.tokens import TokenStore, check_words
 from corpus_lonely.training.adaptation.trainer import AdaptationTrainer, make_model, make_trainer
 from corpus_lonely.training.card import public_settings
+from corpus_lonely.training.claim import claimed
+from corpus_lonely.training.devices import computing_on
 from corpus_lonely.training.processes import is_main, training_device, world_size
 from corpus_lonely.training.run_folder import RunFolder, keep_only
 
@@ -68,7 +71,10 @@ def adapt_encoder(settings: AdaptSettings, progress: Progress | None = None) -> 
     done = folder.finished(fingerprint, settings.overwrite)
     if done:
         return AdaptReport.of(settings.out, done, already_there=True)
-    with quiet():
+    with claimed(settings.out) if is_main() else nullcontext(), quiet():
+        done = folder.finished(fingerprint, settings.overwrite) if world_size() == 1 else None
+        if done:  # another process ended it just now
+            return AdaptReport.of(settings.out, done, already_there=True)
         run = _Run(settings, sources, folder, fingerprint, progress)
         return run.to_the_end(folder.about / "tokens" / tokens)
 
@@ -87,6 +93,7 @@ class _Run:
         self._settings, self._sources, self._folder = settings, sources, folder
         self._fingerprint, self._progress = fingerprint, progress
         self._checkpoints = folder.checkpoints_of(fingerprint)
+        self._here = computing_on(settings.device, settings.precision)
         self._model, self._tokenizer, self._new_head = make_model(settings)
 
     def to_the_end(self, tokens: Path) -> AdaptReport:
@@ -94,12 +101,15 @@ class _Run:
         self._notes_before()
         store = self._store(tokens)
         self._notes_on(store)
+        computing = self._folder.computing_of(self._fingerprint) or self._here
+        exact = replace(self._settings, precision=computing.precision)
         trainer = make_trainer(
-            self._settings, self._model, self._tokenizer, store, self._checkpoints, self._progress
+            exact, self._model, self._tokenizer, store, self._checkpoints, self._progress
         )
         trainer.accelerator.wait_for_everyone()  # the main process clears torn checkpoints away
         before, after = self._train(trainer)
         record = self._record(trainer, store, before, after)
+        record["computed"] = asdict(replace(computing, device=self._here.device))
         trainer.accelerator.wait_for_everyone()  # none may be reading what publishing removes
         if is_main():
             self._publish(record)
@@ -111,7 +121,13 @@ class _Run:
             check_words(self._tokenizer)
         if not is_main():
             return TokenStore.wait(tokens)
-        self._folder.clear_checkpoints(self._fingerprint)
+        self._folder.begin(
+            self._fingerprint,
+            public_settings(self._settings.identity()),
+            self._here,
+            overwrite=self._settings.overwrite,
+            progress=self._progress,
+        )
         try:
             keep_only(tokens)
         except OSError as error:

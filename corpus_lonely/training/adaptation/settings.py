@@ -13,8 +13,11 @@ from corpus_lonely.training.rules import (
     SEED,
     SHARE,
     at_least,
+    check_choices,
     check_ranges,
+    check_types,
 )
+from corpus_lonely.training.settings import PRECISIONS
 
 LOCAL = ("inputs", "exclude", "dev", "encoder", "out", "overwrite", "threads", "micro_batch")
 """Settings that decide nothing by themselves: paths, whose contents count, and how numbers are rounded."""
@@ -84,8 +87,10 @@ class AdaptSettings:
     """Replace an encoder that is there."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.inputs:
             raise SettingsError("--input must be given, got none")
+        check_choices(self, {"precision": PRECISIONS})
         check_ranges(self, _RANGES)
 
     def per_process(self, processes: int) -> tuple[int, int]:
@@ -113,10 +118,14 @@ class AdaptSettings:
         plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))
         return plain
 
-    def fingerprint(self, *contents: str) -> str:
-        """Sixteen hex digits over what decides the weights: settings, and what tells posts and encoder."""
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide the weights; posts and encoder by their contents do too."""
         settings = asdict(self)
         for name in LOCAL:
             del settings[name]
-        told = json.dumps([settings, *contents], sort_keys=True, default=str)
+        return settings
+
+    def fingerprint(self, *contents: str) -> str:
+        """Sixteen hex digits over what decides the weights: settings, and what tells posts and encoder."""
+        told = json.dumps([self.identity(), *contents], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()[:16]

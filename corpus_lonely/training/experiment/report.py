@@ -34,9 +34,12 @@ class Report:
         train_means_L: Array,
         trained: list[Trained],
         out: Path,
+        missing: Sequence[str] = (),
     ) -> None:
+        """missing: systems without any run."""
         self._experiment, self._posts, self._out = experiment, posts, out
         self._train_means_L = train_means_L
+        self._missing = missing
         self._by_name = {entry.system.name: entry for entry in trained}
         self._systems = list(self._with_ensembles())
         self._taxonomy = posts.targets.taxonomy
@@ -100,11 +103,12 @@ class Report:
 
     def _lacking(self) -> list[str]:
         """Systems that lack seeds, with those that they have."""
-        return [
+        some = [
             f"{name}: {', '.join(map(str, entry.seeds))}"
             for name, entry in self._by_name.items()
             if entry.histories and set(entry.seeds) != set(self._experiment.seeds)
         ]
+        return [*some, *(f"{name}: none" for name in self._missing)]
 
     def _table_3(self) -> Table:
         root = self._taxonomy.root.name

@@ -1,6 +1,6 @@
 """The runs of an experiment: trained one after the other, each resumable, and skipped when it is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,23 +8,29 @@ from typing import Any
 import numpy as np
 
 from corpus_lonely import metrics
-from corpus_lonely.errors import OutputError
+from corpus_lonely.errors import BusyError, OutputError
 from corpus_lonely.files import read_json
 from corpus_lonely.inference.engine import EngineSettings
 from corpus_lonely.metrics import Array
 from corpus_lonely.model.ensemble import asked
 from corpus_lonely.progress import Progress
 from corpus_lonely.taxonomy import Taxonomy
+from corpus_lonely.training.card import public_settings
+from corpus_lonely.training.claim import holder
 from corpus_lonely.training.experiment.compare import Results
 from corpus_lonely.training.experiment.predictions import predict
 from corpus_lonely.training.experiment.spec import Experiment, System, slug
 from corpus_lonely.training.labels import LabelledPosts
-from corpus_lonely.training.train import train_model
+from corpus_lonely.training.settings import TrainSettings
+from corpus_lonely.training.train import RECORD, train_model, trained_before
+
+DONE, OTHER, TO_DO = "done", "other settings", "to do"
+"""States of a run."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A system with all its seeds trained and judged."""
+    """A system with its seeds trained and judged."""
 
     system: System
     predicted_SNL: Array
@@ -50,7 +56,23 @@ class Place:
 
     def is_done(self, system: System, seed: int) -> bool:
         """Whether that run has come to its end."""
-        return (self.model(system, seed) / "training.json").is_file()
+        return (self.model(system, seed) / RECORD).is_file()
+
+    def state(self, experiment: Experiment, system: System, seed: int) -> str:
+        """`done`, `other settings`, `to do`, or who is at it; labels and encoders are not opened for it."""
+        out = self.model(system, seed)
+        if not self.is_done(system, seed):
+            at_it = holder(out)
+            return f"in progress: {at_it}" if at_it else TO_DO
+        told: dict[str, Any] = read_json(out / RECORD).get("settings", {})
+        settings = experiment.settings(system, seed, out, "any")
+        wanted = public_settings(settings.identity())
+        same = all(
+            told.get(key) == value
+            for key, value in wanted.items()
+            if key not in ("labels", "encoder")
+        )
+        return DONE if not told or (same and told.keys() == wanted.keys()) else OTHER
 
     def predictions(self, system: System, seed: int) -> Path:
         """The numbers that the model gives the posts that are judged."""
@@ -60,6 +82,10 @@ class Place:
         """An adapted encoder."""
         return self.out / "encoders" / slug(name)
 
+    def has_encoder(self, name: str) -> bool:
+        """Whether that encoder has been adapted, and is still there."""
+        return (self.encoder(name) / "config.json").is_file()
+
 
 class Runs:
     """Trains and judges systems, and says how far it is."""
@@ -68,28 +94,50 @@ class Runs:
         self,
         experiment: Experiment,
         place: Place,
-        encoders: dict[str, str],
+        encoders: Mapping[str, str],
         posts: LabelledPosts,
         engine: EngineSettings,
         progress: Progress,
     ) -> None:
+        """encoders: those that can be trained on, a name under `[encoders]` to what `train` is told."""
         self._experiment, self._place, self._encoders = experiment, place, encoders
         self._posts, self._engine, self._progress = posts, engine, progress
         self._systems = list(all_systems(experiment, posts.targets.taxonomy))
-        self._done, self._all = 0, len(self._systems) * len(experiment.seeds)
+        self._known: set[tuple[str, int]] = set()  # looked at before
 
-    def trained(self, *, only_done: bool = False) -> Iterator[Trained]:
-        """Every system, the transfer's among them, once all its seeds are there.
+    def train(self, some: Experiment) -> list[BusyError]:
+        """Every run of `some` of the experiment, the transfer's among them; those that others are at are told.
 
-        only_done: train nothing; systems with the seeds that are there, and those without any left out.
+        Runs whose encoder is not to be had are passed over.
         """
-        seeds = self._experiment.seeds
+        wanted = list(all_runs(some, self._posts.targets.taxonomy))
+        busy = []
+        for number, (system, seed) in enumerate(wanted, 1):
+            out = self._place.model(system, seed)
+            told = f"Run {number} of {len(wanted)}: {system.name}, seed {seed}"
+            if system.encoder not in self._encoders:
+                self._progress.note(f"{told}, waits for its encoder")
+                continue
+            self._progress.note(told if not out.exists() else f"{told}, is there already")
+            try:
+                self._run(train_model, system, seed)
+            except BusyError as error:
+                self._progress.note(str(error))
+                busy.append(error)
+            else:
+                self._predict(system, seed)
+        return busy
+
+    def done(self, *, strict: bool) -> Iterator[Trained]:
+        """Every system of which runs are done, with their seeds.
+
+        strict: raise OutputError for a run of other settings; else it is named and left out.
+        """
         for system in self._systems:
-            if only_done:
-                seeds = tuple(s for s in self._experiment.seeds if self._place.is_done(system, s))
+            seeds = tuple(s for s in self._experiment.seeds if self._is_ours(system, s, strict))
             if not seeds:
                 continue
-            runs = [self._run(system, seed) for seed in seeds]
+            runs = [self._predict(system, seed) for seed in seeds]
             yield Trained(
                 system=system,
                 seeds=seeds,
@@ -99,30 +147,54 @@ class Runs:
                 epochs=[(record["best_epoch"], record["epochs"]) for _, record in runs],
             )
 
-    def _run(self, system: System, seed: int) -> tuple[Array, dict[str, Any]]:
-        self._done += 1
+    def _is_ours(self, system: System, seed: int, strict: bool) -> bool:
+        if not self._place.is_done(system, seed):
+            return False
+        try:
+            if system.encoder in self._encoders:
+                if (system.name, seed) not in self._known:
+                    self._run(lambda settings, _: trained_before(settings), system, seed)
+            elif self._place.state(self._experiment, system, seed) == OTHER:
+                raise other_settings(self._place.model(system, seed))
+        except OutputError as error:
+            if strict:
+                raise
+            self._progress.note(f"Left out: {error}")
+            return False
+        return True
+
+    def _run(
+        self, step: Callable[[TrainSettings, Progress], object], system: System, seed: int
+    ) -> None:
         out = self._place.model(system, seed)
-        told = f"Run {self._done} of {self._all}: {system.name}, seed {seed}"
-        self._progress.note(told if not out.exists() else f"{told}, is there already")
         settings = self._experiment.settings(system, seed, out, self._encoders[system.encoder])
         try:
-            train_model(settings, self._progress)
+            step(settings, self._progress)
         except OutputError as error:
             if "other settings" not in str(error):
                 raise
-            raise OutputError(
-                "holds a model of other settings or labels than the experiment's",
-                where=out,
-                hint="Give another --out, or remove that folder to train it anew",
-            ) from error
+            raise other_settings(out) from error
+        self._known.add((system.name, seed))
+
+    def _predict(self, system: System, seed: int) -> tuple[Array, dict[str, Any]]:
+        out = self._place.model(system, seed)
         kept = self._place.predictions(system, seed)
         predicted_NL = predict(out, self._posts, kept, self._engine, self._progress)
-        record: dict[str, Any] = read_json(out / "training.json")
+        record: dict[str, Any] = read_json(out / RECORD)
         return predicted_NL, record
 
     def _judge(self, system: System, predicted_NL: Array) -> Results:
         only = {**self._experiment.train, **system.options}.get("only", ())
         return judge(self._posts, predicted_NL, only)
+
+
+def other_settings(out: Path) -> OutputError:
+    """That the model in that folder is not the experiment's."""
+    return OutputError(
+        "holds a model of other settings or labels than the experiment's",
+        where=out,
+        hint="Give another --out, or remove that folder to train it anew",
+    )
 
 
 def judge(posts: LabelledPosts, predicted_NL: Array, only: Sequence[str] = ()) -> Results:
@@ -157,6 +229,13 @@ def all_systems(experiment: Experiment, taxonomy: Taxonomy) -> Iterator[System]:
         if system.name in experiment.transfer:
             for group in taxonomy.groups:
                 yield alone(system, group.name)
+
+
+def all_runs(experiment: Experiment, taxonomy: Taxonomy) -> Iterator[tuple[System, int]]:
+    """Each system with each seed."""
+    for system in all_systems(experiment, taxonomy):
+        for seed in experiment.seeds:
+            yield system, seed
 
 
 def alone(system: System, group: str) -> System:

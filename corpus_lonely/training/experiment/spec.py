@@ -1,8 +1,8 @@
-"""What an experiment is told: a TOML file of encoders, systems, seeds and comparisons, checked whole."""
+"""What an experiment is told: encoders, systems, seeds and comparisons, checked whole."""
 
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -12,18 +12,7 @@ from typing import Any
 from corpus_lonely.errors import SettingsError
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.adaptation.settings import AdaptSettings
-from corpus_lonely.training.settings import TrainSettings
-
-_LISTS = frozenset({"inputs", "exclude", "only"})
-"""Options that take a list; one alone need not be in one."""
-_RUNS_OWN = {"labels", "encoder", "out", "seed", "overwrite"}
-"""Of TrainSettings: what the experiment itself decides."""
-_EVERY_RUN = frozenset(field.name for field in fields(TrainSettings)) - _RUNS_OWN
-_ADAPTATION = frozenset(field.name for field in fields(AdaptSettings)) - {
-    "encoder",
-    "out",
-    "overwrite",
-}
+from corpus_lonely.training.settings import TrainSettings, check_only
 
 
 @dataclass(frozen=True)
@@ -54,14 +43,17 @@ class Adaptation:
     """Of `AdaptSettings`."""
 
     def settings(self, labels: str, out: Path, machine: dict[str, Any]) -> AdaptSettings:
-        """The adaptation; SettingsError when `adapt` would refuse it.
+        """The adaptation; SettingsError when `adapt` would refuse it, with the options as the file has them.
 
         labels: the experiment's: posts that its systems are judged on are always left out.
         machine: `device` and `threads`, where they were given.
         """
         exclude = tuple(dict.fromkeys([*self.options.get("exclude", ()), labels]))
         told = {**self.options, "exclude": exclude, **machine}
-        return AdaptSettings(encoder=self.base, out=out, **told)
+        try:
+            return AdaptSettings(encoder=self.base, out=out, **told)
+        except SettingsError as error:
+            raise SettingsError(as_keys(error)) from error
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,20 @@ class Experiment:
                 seed=seed,
                 **{**self.train, **system.options},
             )
-        except (SettingsError, TypeError) as error:
-            raise SettingsError(f"system {system.name!r}: {error}") from error
+        except SettingsError as error:
+            raise SettingsError(f"system {system.name!r}: {as_keys(error)}") from error
+
+    def with_labels(self, labels: str) -> "Experiment":
+        """The same with other labels, also where an adaptation leaves out posts of those that the file names."""
+        encoders: dict[str, str | Adaptation] = {}
+        for name, told in self.encoders.items():
+            encoders[name] = told
+            if isinstance(told, Adaptation) and "exclude" in told.options:
+                exclude = tuple(
+                    labels if one == self.labels else one for one in told.options["exclude"]
+                )
+                encoders[name] = replace(told, options={**told.options, "exclude": exclude})
+        return replace(self, labels=labels, encoders=encoders)
 
 
 def slug(name: str) -> str:
@@ -113,101 +117,10 @@ def paper() -> dict[str, dict[str, Any]]:
     return tomllib.loads(text)
 
 
-def read_experiment(path: Path) -> Experiment:
-    """Reads and checks an experiment's file; SettingsError in one line names what is wrong in it."""
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is no TOML ({error})") from error
-    try:
-        return make_experiment(content)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def make_experiment(content: dict[str, Any]) -> Experiment:
-    """An experiment from its file's content; SettingsError when it is none."""
-    known = {entry.name for entry in fields(Experiment)}
-    _refuse_unknown("", content, known)
-    for key in ("labels", "encoders", "systems"):
-        if not content.get(key):
-            raise SettingsError(f"{key} is missing")
-    encoders = {name: _encoder(name, told) for name, told in content["encoders"].items()}
-    systems = tuple(_system(entry, encoders) for entry in content["systems"])
-    plain: dict[str, Any] = {
-        key: content[key] for key in ("labels", "split", "replicates") if key in content
-    }
-    plain |= {
-        "seeds": _listed(content.get("seeds", (0, 1, 2))),
-        "baseline": content.get("baseline", systems[0].name),
-        "train": _options("[train]", content.get("train", {}), _EVERY_RUN),
-        "transfer": _listed(content.get("transfer", ())),
-        "ensembles": tuple(map(_listed, _listed(content.get("ensembles", ())))),
-    }
-    experiment = Experiment(encoders=encoders, systems=systems, **plain)
-    check(experiment)
-    return experiment
-
-
-def _encoder(name: str, told: Any) -> str | Adaptation:
-    if isinstance(told, str):
-        return told
-    if not isinstance(told, dict) or "adapt" not in told:
-        raise SettingsError(
-            f"encoders.{name} must be a model's name, or a table with `adapt`, the encoder to adapt"
-        )
-    own = {("inputs" if key == "input" else key): v for key, v in told.items() if key != "adapt"}
-    adaptation = Adaptation(told["adapt"], _options(f"encoders.{name}", own, _ADAPTATION))
-    try:
-        adaptation.settings("any", Path("any"), {})
-    except (SettingsError, TypeError) as error:
-        raise SettingsError(f"encoders.{name}: {error}") from error
-    return adaptation
-
-
-def _system(entry: dict[str, Any], encoders: dict[str, Any]) -> System:
-    if not isinstance(entry, dict) or not entry.get("name"):
-        raise SettingsError("each of [[systems]] must have a name")
-    name = entry["name"]
-    encoder = entry.get("encoder", next(iter(encoders)))
-    if encoder not in encoders:
-        raise SettingsError(
-            f"system {name!r}: encoder must be one of {', '.join(encoders)}, got {encoder!r}"
-        )
-    row = entry.get("paper")
-    if row is not None and row not in paper():
-        raise SettingsError(
-            f"system {name!r}: paper must be one of {', '.join(paper())}, got {row!r}"
-        )
-    own = {key: value for key, value in entry.items() if key not in ("name", "encoder", "paper")}
-    return System(name, encoder, _options(f"system {name!r}", own, _EVERY_RUN), row)
-
-
-def _options(where: str, told: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    options = {key.replace("-", "_"): value for key, value in told.items()}
-    _refuse_unknown(f"{where}: ", options, set(known))
-    return {key: _listed(value) if key in _LISTS else value for key, value in options.items()}
-
-
-def _listed(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _refuse_unknown(where: str, told: dict[str, Any], known: set[str]) -> None:
-    for key in told:
-        if key not in known:
-            raise SettingsError(f"{where}there is no {key!r}; there are {', '.join(sorted(known))}")
-
-
 def check(experiment: Experiment) -> None:
     """SettingsError when the experiment cannot be run as it is told."""
     names = [system.name for system in experiment.systems]
-    slugs = [system.slug for system in experiment.systems]
-    for place, found in enumerate(slugs):
-        if found in slugs[:place] or not found:
-            raise SettingsError(f"system {names[place]!r}: its name stands twice, or is none")
+    _check_names(experiment, names)
     named = {
         "baseline": (experiment.baseline,),
         "transfer": experiment.transfer,
@@ -222,28 +135,53 @@ def check(experiment: Experiment) -> None:
         raise SettingsError(f"split must be train, dev or test, got {experiment.split!r}")
     for system in experiment.systems:  # what `train` would refuse is refused before hours are spent
         for seed in experiment.seeds:
-            experiment.settings(system, seed, Path(system.slug), "any")
+            settings = experiment.settings(system, seed, Path(system.slug), "any")
+            try:
+                check_only(settings, loneliness())
+            except SettingsError as error:
+                raise SettingsError(f"system {system.name!r}: {as_keys(error)}") from error
+
+
+def _check_names(experiment: Experiment, names: list[str]) -> None:
+    """Each run has a folder of its own, called after its system."""
+    folders: set[str] = set()
+    for name in [*names, *_alone(experiment)]:
+        if slug(name) in folders or not slug(name):
+            raise SettingsError(f"system {name!r}: its name stands twice, or is none")
+        folders.add(slug(name))
+
+
+def _alone(experiment: Experiment) -> list[str]:
+    """The names of the systems that learn one group each."""
+    groups = [group.name for group in loneliness().groups]
+    return [f"{name}, {group} alone" for name in experiment.transfer for group in groups]
 
 
 def _check_ensembles(experiment: Experiment, names: list[str]) -> None:
-    groups = [group.name for group in loneliness().groups]
-    known = [
-        *names,
-        *(f"{name}, {group} alone" for name in experiment.transfer for group in groups),
-    ]
+    known = [*names, *_alone(experiment)]
     for name in chain.from_iterable(experiment.ensembles):
         if name not in known:
             raise SettingsError(f"ensembles must name systems ({', '.join(known)}), got {name!r}")
+    joined = [frozenset(some) for some in experiment.ensembles]
+    for place, some in enumerate(experiment.ensembles):
+        if len(joined[place]) < len(some) or joined[place] in joined[:place]:
+            raise SettingsError(f"ensembles must name each system once, got {list(some)}")
 
 
 def _check_numbers(experiment: Experiment) -> None:
     seeds = experiment.seeds
-    if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(s, int) for s in seeds):
-        raise SettingsError(f"seeds must be numbers, none twice, got {list(seeds)}")
-    if not isinstance(experiment.replicates, int) or experiment.replicates < 100:
+    whole = all(type(seed) is int for seed in seeds)  # to Python, true is the number 1
+    if not seeds or not whole or len(set(seeds)) < len(seeds):
+        raise SettingsError(f"seeds must be whole numbers, none twice, got {list(seeds)}")
+    if experiment.replicates < 100:
         raise SettingsError(f"replicates must be at least 100, got {experiment.replicates}")
     folders = [slug(name) for name in experiment.encoders]
     if len(set(folders)) < len(folders):
         raise SettingsError(
             f"encoders must have names that differ, got {list(experiment.encoders)}"
         )
+
+
+def as_keys(error: SettingsError) -> str:
+    """What is wrong, with options as a file has them: `max-tokens`, which is `--max-tokens` to a command."""
+    return re.sub(r"(?<!\S)--(?=[a-z])", "", str(error))
