@@ -44,7 +44,9 @@ Examples:
     "--loss",
     type=click.Choice(["kl", "cross-entropy", "hellinger"]),
     default="kl",
-    help="Distance between distributions. KL and cross-entropy have the same gradient.",
+    help="Distance between distributions. KL and cross-entropy have the same gradient in the network's weights; "
+    "but where a --weighting looks at the losses themselves they differ: KL can reach 0 in every group, "
+    "cross-entropy no less than the votes' entropy.",
 )
 @click.option(
     "--weighting",
@@ -52,7 +54,8 @@ Examples:
         ["equal", "learned", "learned-entropy", "uncertainty", "imtl-l", "dwa", "pcgrad"]
     ),
     default="equal",
-    help="How the losses of the groups become one: eq. 1 of the paper, its learned weights, or another's.",
+    help="How the losses of the groups become one: eq. 1 of the paper, its learned weights, or another's. "
+    "learned, learned-entropy, uncertainty, imtl-l and dwa look at the losses' sizes, which --loss decides.",
 )
 @click.option(
     "--weighting-learning-rate", type=float, default=1e-2, help="AdamW's, for learned weights."
