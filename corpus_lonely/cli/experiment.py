@@ -59,8 +59,8 @@ def experiment(
 
     The file names encoders, systems and seeds. Each run can be interrupted and is skipped once it is done:
     the same command goes on. In the end there are the paper's tables 3 and 4 with its own rows beside, as
-    Markdown, CSV and LaTeX, a paired bootstrap for each difference, the weights over training (figure 4),
-    learning curves, and what each group gains from the others' company.
+    Markdown, CSV and LaTeX, an interval over posts (paired bootstrap) and seeds for each difference, the weights
+    over training (figure 4), learning curves, and what each group gains from the others' company.
     """
     from dataclasses import replace
 

@@ -16,9 +16,12 @@ from corpus_lonely.errors import OutputError, SettingsError
 from corpus_lonely.training.ensemble import make_ensemble
 from corpus_lonely.training.evaluate import evaluate_model
 from corpus_lonely.training.experiment import runs as runs_module
+from corpus_lonely.training.experiment.report import shared_seeds
 from corpus_lonely.training.experiment.run import narrowed, run_experiment
+from corpus_lonely.training.experiment.runs import Trained
 from corpus_lonely.training.experiment.spec import (
     Experiment,
+    System,
     make_experiment,
     paper,
     read_experiment,
@@ -160,6 +163,19 @@ def test_transfer_is_together_less_alone(done: tuple[Experiment, Path]) -> None:
     assert set(results["Flat, context alone"]["seeds"]["0"]) == {"context"}
 
 
+def test_systems_of_other_seeds_are_compared_by_those_that_both_have() -> None:
+    system = System("A", "plain")
+    scored = np.arange(3.0)[:, None, None]
+    results: list[Any] = [{"lonely": {"f1": float(n)}} for n in range(3)]
+    three = Trained(system, scored, results, (0, 1, 2))
+    two = Trained(system, scored[:2], results[:2], (2, 7))
+    one, other = shared_seeds(three, two)
+    assert (one.predicted_SNL.tolist(), one.results) == ([[[2.0]]], [{"lonely": {"f1": 2.0}}])
+    assert (other.predicted_SNL.tolist(), other.results) == ([[[0.0]]], [{"lonely": {"f1": 0.0}}])
+    none = replace(two, seeds=(8, 9))
+    assert shared_seeds(three, none) == (three, none)
+
+
 def test_no_text_leaves_the_labels(done: tuple[Experiment, Path]) -> None:
     _, out = done
     for path in (*out.glob("*.*"), *(out / "tables").iterdir(), *out.glob("predictions/*/*")):
@@ -224,6 +240,11 @@ def test_tables_of_what_is_done_so_far(
     assert not (out / "models" / "flat" / "seed-1").exists()
     page = (out / "report.md").read_text("utf-8")
     assert "**Not all runs are done.** Seeds so far: Flat: 0." in page
+    assert page.count("| Flat (1 seed) | ") == 5
+    assert page.count("| HDLN, learned (over posts alone) | ") == 5
+    less = page.partition("## Less Flat")[2]
+    assert "**+" not in less
+    assert "**-" not in less
     assert "Transfer" not in page
     ours, all_of_them = (
         {(row["group"], row["metric"]): row for row in rows_of(folder / "tables" / "table-4.csv") if row["system"] == "HDLN, learned"}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ class Report:
                 "",
                 f"{len(self._posts):,} posts; the categories are judged on the {lonely:,} truly lonely ones, "
                 "whatever was predicted. Mean ± standard deviation (n - 1) over "
-                f"seeds {seeds}. {_flatters(self._experiment)}The paper's rows are of its test split.",
+                f"seeds {seeds}; bold is the best of our rows of several seeds. {_flatters(self._experiment)}"
+                "The paper's rows are of its test split.",
                 "",
                 *(
                     [f"**Not all runs are done.** Seeds so far: {'; '.join(lacking)}.", ""]
@@ -127,13 +129,19 @@ class Report:
                 cells: dict[str, Cell] = {name: (a, b) for name, (a, b) in theirs[group].items()}
                 rows.append(Row(f"Paper: {theirs['title']}", cells, ours=False))
             if group in entry.results[0]:
-                rows.append(Row(entry.system.name, mean_results(entry.results)[group]))
+                cells = mean_results(entry.results)[group]
+                rows.append(Row(entry.system.name, cells, note=self._seeds_told(entry)))
         for name, results in metrics.baselines(self._posts.targets, self._train_means_L).items():
             rows.append(Row(f"Guess: {name}", _certain(results[group]), ours=False))
         if group != self._taxonomy.root.name:
             floors = metrics.floors(self._posts.targets)[group]
             rows.append(Row("Best of any softmax", _certain(floors), ours=False))
         return rows
+
+    def _seeds_told(self, entry: Trained) -> str:
+        """How many seeds it has, where these are not all."""
+        count = len(entry.seeds)
+        return "" if count in (0, len(self._experiment.seeds)) else _seeds(count)
 
     def _compared(self) -> dict[str, list[Difference]]:
         baseline = self._by_name[self._experiment.baseline]
@@ -159,9 +167,11 @@ class Report:
             [
                 f"## Less {self._experiment.baseline}",
                 "",
-                "Differences with 95 % intervals of a paired bootstrap over posts "
-                f"({self._experiment.replicates:,} replicates); bold where they leave 0 out. What another "
-                "seed would change is not in them, and of so many intervals some miss by chance.",
+                "Differences with 95 % intervals over posts (a paired bootstrap, "
+                f"{self._experiment.replicates:,} replicates) and over seeds (by their spread, of which so few tell "
+                "little: intervals are wide); bold where they leave 0 out. Of so many intervals some miss by chance. "
+                'Rows "over posts alone" have one seed, or one mean of models, on a side: what another seed would '
+                "change is not in their intervals, and they are never bold.",
                 "",
                 tables.differences_markdown(compared, _SHOWN),
             ]
@@ -172,9 +182,11 @@ class Report:
         found = {}
         for name in self._experiment.transfer:
             together = self._by_name[name]
-            rows = {"all together": self._scores(together)}
+            rows: dict[str, dict[str, float]] = {"all together": {}}
             for group in self._taxonomy.groups:
                 entry = self._by_name[alone(together.system, group.name).name]
+                both, entry = shared_seeds(together, entry)
+                rows["all together"][group.name] = self._scores(both)[group.name]
                 rows[f"{group.name} alone"] = self._scores(entry)
             found[name] = rows
         return found
@@ -193,7 +205,9 @@ class Report:
         for name, rows in transfer.items():
             together = self._by_name[name]
             gained = {
-                group: self._against(together, self._by_name[alone(together.system, group).name])
+                group: self._against(
+                    *shared_seeds(together, self._by_name[alone(together.system, group).name])
+                )
                 for group in groups
             }
             slug = together.system.slug
@@ -207,7 +221,7 @@ class Report:
                 f"## Transfer: {name}",
                 "",
                 "Each group learnt together with the others, less learnt alone from as many steps over the same "
-                "posts, with intervals as above. What is learnt alone also chose its checkpoint by that group alone. "
+                "posts and with the same seeds, with intervals as above. What is learnt alone also chose its checkpoint by that group alone. "
                 "Where a similarity is below 0 the others' company costs the group something: that is "
                 "negative transfer.",
                 "",
@@ -219,7 +233,11 @@ class Report:
 
     def _draw(self) -> str:
         pieces = ["## Over training", ""]
-        courses = {e.system.name: e.histories for e in self._systems if e.histories}
+        courses = {
+            f"{e.system.name} ({_seeds(len(e.histories))})": e.histories
+            for e in self._systems
+            if e.histories
+        }
         figures.draw_learning(courses, self._figure("learning.png"))
         pieces += ["![Learning curves](figures/learning.png)", ""]
         for entry in self._systems:
@@ -250,6 +268,22 @@ class Report:
     def _text(self, name: str, text: str) -> None:
         with atomic_path(self._out / name) as temporary:
             temporary.write_text(text, "utf-8")
+
+
+def shared_seeds(one: Trained, other: Trained) -> tuple[Trained, Trained]:
+    """Both with the seeds that both have; as they are where they share none."""
+    both = [seed for seed in one.seeds if seed in other.seeds]
+    return (_only(one, both), _only(other, both)) if both else (one, other)
+
+
+def _only(entry: Trained, seeds: Sequence[int]) -> Trained:
+    places = [entry.seeds.index(seed) for seed in seeds]
+    results = [entry.results[place] for place in places]
+    return replace(entry, predicted_SNL=entry.predicted_SNL[places], results=results)
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _flatters(experiment: Experiment) -> str:

@@ -33,7 +33,18 @@ class Row:
     cells: dict[str, Cell]
     """Metric to what is printed; what is missing is left empty."""
     ours: bool = True
-    """Whether it competes for the bold figure of its column."""
+    note: str = ""
+    """Printed behind the name."""
+
+    @property
+    def competes(self) -> bool:
+        """Whether it may have the bold figure of a column: one run may be best by luck."""
+        return self.ours and not all(math.isnan(deviation) for _, deviation in self.cells.values())
+
+    @property
+    def label(self) -> str:
+        """The name as it is printed."""
+        return f"{self.name} ({self.note})" if self.note else self.name
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Table:
 
 
 def markdown(table: Table) -> str:
-    """For a page; the best of our own rows in each column is bold."""
+    """For a page; the best of our own rows of several seeds is bold in each column."""
     heads = [
         f"{HEADINGS[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in table.columns
     ]
@@ -65,7 +76,7 @@ def markdown(table: Table) -> str:
         lines += [_pipe([block.title, *heads]), _pipe(["---", *["---:"] * len(heads)])]
         for row in block.rows:
             cells = [_cell(row, name, best, "**{}**", " ± ") for name in table.columns]
-            lines.append(_pipe([row.name, *cells]))
+            lines.append(_pipe([row.label, *cells]))
         lines.append("")
     return "\n".join(lines)
 
@@ -92,20 +103,23 @@ def latex(table: Table) -> str:
         ]
         for row in block.rows:
             cells = [_cell(row, name, best, r"\textbf{{{}}}", r" $\pm$ ") for name in table.columns]
-            lines.append(" & ".join([_escape(row.name), *cells]) + r" \\")
+            lines.append(" & ".join([_escape(row.label), *cells]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(lines)
 
 
 def tidy(table: Table) -> str:
-    """CSV, a line a figure: group, system, whose, metric, mean, deviation."""
+    """CSV, a line a figure: group, system, whose, note, metric, mean, deviation."""
     lines = [
-        [block.title.lower(), row.name, "ours" if row.ours else "other", metric, *map(_plain, cell)]
+        [
+            *(block.title.lower(), row.name, "ours" if row.ours else "other", row.note, metric),
+            *map(_plain, cell),
+        ]
         for block in table.blocks
         for row in block.rows
         for metric, cell in row.cells.items()
     ]
-    return comma_separated(("group", "system", "whose", "metric", "mean", "sd"), lines)
+    return comma_separated(("group", "system", "whose", "note", "metric", "mean", "sd"), lines)
 
 
 def differences_markdown(rows: dict[str, list[Difference]], columns: Sequence[str]) -> str:
@@ -132,18 +146,24 @@ def one_block(title: str, rows: dict[str, list[Difference]], columns: Sequence[s
     lines += [_pipe(["---", *["---:"] * len(shown)])]
     for name, entries in rows.items():
         cells = {entry.metric: _difference(entry) for entry in entries}
-        lines.append(_pipe([name, *(cells.get(metric, "") for metric in shown)]))
+        over_seeds = all(entry.over_seeds for entry in entries)
+        label = name if over_seeds else f"{name} (over posts alone)"
+        lines.append(_pipe([label, *(cells.get(metric, "") for metric in shown)]))
     return "\n".join([*lines, ""])
 
 
 def differences_csv(rows: dict[str, list[Difference]]) -> str:
     """CSV, a line a difference."""
     lines = [
-        [e.group, system, e.metric, *map(_plain, (e.value, e.low, e.high))]
+        [
+            *(e.group, system, e.metric, *map(_plain, (e.value, e.low, e.high))),
+            "posts and seeds" if e.over_seeds else "posts",
+        ]
         for system, entries in rows.items()
         for e in entries
     ]
-    return comma_separated(("group", "system", "metric", "difference", "low", "high"), lines)
+    heads = ("group", "system", "metric", "difference", "low", "high", "interval_over")
+    return comma_separated(heads, lines)
 
 
 def comma_separated(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -156,8 +176,8 @@ def comma_separated(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str
 
 
 def _best(block: Block, columns: Sequence[str]) -> dict[str, str]:
-    """The best figure of our own rows, as it is printed; none where one row has no rival."""
-    ours = [row for row in block.rows if row.ours]
+    """The best figure of the rows that compete, as it is printed; none where one row has no rival."""
+    ours = [row for row in block.rows if row.competes]
     best = {}
     for name in columns if len(ours) > 1 else ():
         values = [row.cells[name][0] for row in ours if name in row.cells]
@@ -171,7 +191,7 @@ def _cell(row: Row, name: str, best: dict[str, str], bold: str, between: str) ->
         return ""
     mean, deviation = row.cells[name]
     shown = _figure(mean)
-    if row.ours and best.get(name) == shown:
+    if row.competes and best.get(name) == shown:
         shown = bold.format(shown)
     return shown if math.isnan(deviation) else f"{shown}{between}{_figure(deviation)}"
 
