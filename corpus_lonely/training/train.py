@@ -13,7 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from corpus_lonely import __version__, metrics
 from corpus_lonely.errors import LabelsError, ModelError, SettingsError
-from corpus_lonely.files import output_error, write_json
+from corpus_lonely.files import finite, output_error, write_json
 from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
@@ -210,7 +210,7 @@ def _write_model(
     def write(draft: Path) -> None:
         trainer.save_model(str(draft))
         (draft / "training_args.bin").unlink(missing_ok=True)  # a pickle: a model folder is data
-        write_json(draft / folder.record, _record(settings, trainer, fingerprint, report))
+        write_json(draft / folder.record, finite(_record(settings, trainer, fingerprint, report)))
         (draft / "README.md").write_text(card, "utf-8")
         draw_curve(trainer.state.log_history, draft / "training.png")
         draw_weights([trainer.state.log_history], draft / "weights.png")

@@ -8,6 +8,7 @@ from corpus_lonely.training.experiment.tables import (
     Row,
     Table,
     differences_csv,
+    latex,
     markdown,
     one_block,
     tidy,
@@ -36,6 +37,7 @@ def test_differences_over_posts_alone_say_so_and_are_not_bold() -> None:
         for name, over_seeds in (("A", True), ("B", False))
     }
     page = one_block("Context", told, ("js",))
+    assert "| Context | JS ↓ |" in page
     assert "| A | **-0.0200** [-0.0300, -0.0100] |" in page
     assert "| B (over posts alone) | -0.0200 [-0.0300, -0.0100] |" in page
     lines = differences_csv(told).splitlines()
@@ -44,3 +46,27 @@ def test_differences_over_posts_alone_say_so_and_are_not_bold() -> None:
         "posts and seeds",
         "posts",
     ]
+
+
+def test_a_bar_in_a_name_does_not_break_the_row() -> None:
+    assert r"| A \| B | 0.6000 ± 0.0100 |" in markdown(table(row("A | B", 0.6)))
+    told = {"A | B": [Difference("context", "js", -0.02, -0.03, -0.01)]}
+    assert r"| A \| B | **" in one_block("Context", told, ("js",))
+
+
+def test_an_infinite_figure_is_printed_and_has_no_difference() -> None:
+    assert "| A | inf |" in markdown(table(row("A", math.inf, math.nan)))
+    nothing = Difference("context", "kl", math.nan, math.nan, math.nan)
+    assert "| A | none |" in one_block("Context", {"A": [nothing]}, ("kl",))
+    assert "context,A,kl,,,,posts and seeds" in differences_csv({"A": [nothing]})
+
+
+def test_latex_takes_any_name_and_says_what_it_needs() -> None:
+    text = latex(table(row(r"50% & a\b^c~d_e", 0.6)), "tab:four")
+    assert text.startswith("% needs \\usepackage{booktabs}")
+    assert (
+        r"50\% \& a\textbackslash{}b\textasciicircum{}c\textasciitilde{}d\_e & 0.6000 $\pm$ 0.0100 \\"
+        in text
+    )
+    assert r"\label{tab:four-context}" in text
+    assert text.count("{") == text.count("}")

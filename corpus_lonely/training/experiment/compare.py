@@ -38,8 +38,9 @@ class Difference:
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (n - 1) over seeds; no deviation of one seed."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    """Mean and standard deviation (n - 1) over seeds; no deviation of one seed, nor of infinite values."""
+    several = len(values) > 1 and np.isfinite(values).all()
+    deviation = float(np.std(values, ddof=1)) if several else float("nan")
     return float(np.mean(values)), deviation
 
 
@@ -162,7 +163,8 @@ def _judge(targets: Targets, group: str, scored_SNL: Array) -> Callable[[Array],
 def _by_post(target_NK: Array, scored_NK: Array) -> Array:
     """(N, M) each metric of each post."""
     names = metrics.DISTRIBUTION_METRICS
-    return np.stack([metrics.BY_POST[name](target_NK, scored_NK) for name in names], axis=1)
+    found_NM = np.stack([metrics.BY_POST[name](target_NK, scored_NK) for name in names], axis=1)
+    return np.where(np.isfinite(found_NM), found_NM, np.nan)  # an infinite KL has no difference
 
 
 def _binary(counts_RN: Array, lonely_N: NDArray[np.bool_], called_SN: NDArray[np.bool_]) -> Array:
