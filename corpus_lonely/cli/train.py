@@ -175,8 +175,15 @@ def train(**options: Any) -> None:
         if report.already_there
         else f"made from epoch {report.best_epoch:.0f} of {report.epochs:.0f}"
     )
-    f1 = f"dev F1 {report.dev['lonely']['f1']:.4f}, " if "lonely" in report.dev else ""
+    judged = "held-out" if report.held_out else "dev"
+    f1 = f"{judged} F1 {report.dev['lonely']['f1']:.4f}, " if "lonely" in report.dev else ""
+    following = (
+        f"score --input posts/ --model {settings.out} --out scores/"
+        if report.held_out
+        else f"evaluate --model {settings.out} --labels {settings.labels} --split dev"
+    )
     click.echo(
-        f"Model {settings.out} {made}: {f1}dev score {report.score:.4f}. Next:\n"
-        f"  corpus-lonely evaluate --model {settings.out} --labels {settings.labels} --split dev"
+        f"Model {settings.out} {made}: {f1}{judged} score {report.score:.4f}"
+        f"{' (held-out posts of train: there is no dev split)' if report.held_out else ''}. Next:\n"
+        f"  corpus-lonely {following}"
     )

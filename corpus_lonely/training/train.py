@@ -49,6 +49,8 @@ class TrainReport:
     """Epochs run, until patience ended."""
     score: float = float("nan")
     """Of the best checkpoint: the mean over the groups, as `metrics.selection_score` has it."""
+    held_out: bool = False
+    """Whether dev are posts held out of the train split."""
     already_there: bool = False
     """The same model had been trained before, and nothing was done."""
 
@@ -77,7 +79,7 @@ def train_model(
     folder = RunFolder(settings.out, "train", _RECORD, "a model of other settings or labels")
     done = _finished(folder, settings, fingerprint)
     if done:
-        return done
+        return replace(done, held_out=dev.held_out)
     checkpoints = folder.clear_checkpoints(fingerprint)
     with quiet():
         trainer = make_trainer(settings, train, dev, checkpoints, progress)
@@ -97,7 +99,10 @@ def train_model(
         if settings.calibrate or settings.threshold:
             report = _fit_outputs(settings, trainer, report)
         sizes = {"train": len(train), "dev": len(dev)}
-        card = model_card(settings, taxonomy, sizes, report.dev, report.best_epoch)
+        report = replace(report, held_out=dev.held_out)
+        card = model_card(
+            settings, taxonomy, sizes, report.dev, report.best_epoch, held_out=dev.held_out
+        )
         _write_model(folder, settings, trainer, fingerprint, report, card)
     return report
 
@@ -118,6 +123,7 @@ def _splits(
         rows = np.random.default_rng(settings.seed).permutation(len(train)).tolist()
         held_out = max(1, round(settings.dev_share * len(rows)))
         train, dev = train.take(rows[held_out:]), train.take(rows[:held_out])
+        dev = replace(dev, held_out=True)
         progress.note(f"No dev split: {held_out} of {len(rows)} training posts are held out.")
     _check_splits(settings, train, dev)
     both = len(set(train.texts) & set(dev.texts))
