@@ -301,6 +301,8 @@ def test_a_sparse_model_gives_exact_zeros_and_dev_metrics_are_those_of_the_engin
     for group, found in report.dev.items():
         for name, value in found.items():
             assert judged[group][name] == pytest.approx(value, abs=1e-4), (group, name)
+    record = (run.out / "training.json").read_text("utf-8")
+    assert "Infinity" not in record  # R and others read no such JSON
     card = (run.out / "README.md").read_text("utf-8")
     assert ("and the thresholds" in card) == ("threshold" in sparse)
     assert f"output: {run.output}" in card
