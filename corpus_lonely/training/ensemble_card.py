@@ -88,7 +88,7 @@ def _members(
     ):
         cells = [_told(record, name) for name in _SHOWN]
         lines.append(
-            f"| {place + 1} | {model.resolve().name} | {' | '.join(cells)} | {', '.join(groups)} | {print_} |"
+            f"| {place + 1} | {model.resolve().name} | {' | '.join(cells)} | {', '.join(groups)} | {print_[:12]} |"
         )
     return "\n".join(lines)
 
