@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -102,6 +103,15 @@ def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(json_bytes(content))
+
+
+def finite(content: Any) -> Any:
+    """The same with null for numbers that are none or infinite, for which JSON has no sign."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def json_bytes(content: Any) -> bytes:

@@ -15,7 +15,6 @@ Array = NDArray[np.float64]
 BINARY_METRICS = ("accuracy", "precision", "recall", "f1")
 DISTRIBUTION_METRICS = ("accuracy", "clark", "canberra", "cosine", "intersection", "kl", "js")
 LOWER_IS_BETTER = frozenset({"clark", "canberra", "kl", "js"})
-_SMALLEST = 1e-12
 
 
 def mode_accuracy(target_NK: Array, predicted_NK: Array) -> Array:
@@ -65,9 +64,13 @@ def intersection(target_NK: Array, predicted_NK: Array) -> Array:
 
 
 def kl(target_NK: Array, predicted_NK: Array) -> Array:
-    """KL(target || predicted) of each post, nats; a predicted 0 counts as 1e-12."""
-    log_ratio_NK = np.log(np.maximum(target_NK, _SMALLEST) / np.maximum(predicted_NK, _SMALLEST))
-    divergence_N: Array = np.where(target_NK > 0, target_NK * log_ratio_NK, 0.0).sum(axis=1)
+    """KL(target || predicted) of each post, nats; infinite where a label with votes has probability exactly 0."""
+    voted_NK, given_NK = target_NK > 0, predicted_NK > 0
+    ratio_NK = np.divide(
+        target_NK, predicted_NK, out=np.ones_like(target_NK), where=voted_NK & given_NK
+    )
+    costs_NK = np.where(voted_NK & ~given_NK, np.inf, target_NK * np.log(ratio_NK))
+    divergence_N: Array = costs_NK.sum(axis=1)
     return divergence_N
 
 
@@ -156,7 +159,7 @@ def evaluate(targets: Targets, predicted_NL: Array) -> dict[str, dict[str, float
 
 
 def baselines(targets: Targets, train_means_L: Array) -> dict[str, dict[str, dict[str, float]]]:
-    """What guesses that read no text score: uniform, the training mean, its mode alone.
+    """What guesses that read no text score: uniform, the training mean, its mode alone; of the root also always yes.
 
     train_means_L: (L) the mean target of each label in training.
     """
@@ -171,7 +174,11 @@ def baselines(targets: Targets, train_means_L: Array) -> dict[str, dict[str, dic
         ),
     }
     rows = len(targets.values_NL)
-    return {name: evaluate(targets, np.tile(guess, (rows, 1))) for name, guess in guesses.items()}
+    found = {name: evaluate(targets, np.tile(guess, (rows, 1))) for name, guess in guesses.items()}
+    root_NK, _ = targets.group(taxonomy.root)
+    yes_N = np.ones(len(root_NK), dtype=np.bool_)
+    always = binary_metrics(root_NK[:, 1] > root_NK[:, 0], yes_N)
+    return {**found, f"always {taxonomy.root.name}": {taxonomy.root.name: always}}
 
 
 def _one_hot(means_K: Array) -> Array:

@@ -1,6 +1,8 @@
 """Files that are whole or not there."""
 
 import errno
+import json
+import math
 import pickle
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from corpus_lonely.files import (
     about_folder,
     atomic_path,
     create_json,
+    finite,
     output_error,
     read_json,
     write_json,
@@ -102,3 +105,15 @@ def test_errors_survive_a_process_border() -> None:
     assert type(again) is TruncatedFileError
     assert str(again) == str(error) == "a.zst: ends early. Fetch it again"
     assert isinstance(again, CorpusLonelyError)
+
+
+def test_json_has_no_infinity() -> None:
+    told = {
+        "kl": math.inf,
+        "rows": [1, 0.5, math.nan, "inf"],
+        "flag": True,
+        "pair": (-math.inf, None),
+    }
+    plain = finite(told)
+    assert plain == {"kl": None, "rows": [1, 0.5, None, "inf"], "flag": True, "pair": [None, None]}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

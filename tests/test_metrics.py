@@ -61,11 +61,15 @@ def test_metrics_equal_scipy(target: np.ndarray, predicted: np.ndarray) -> None:
         assert metrics.js(target, predicted)[row] == pytest.approx(
             jensenshannon(p, q) ** 2, abs=1e-9
         )
-        assert (
-            metrics.kl(target, predicted)[row]
-            == pytest.approx(entropy(p, np.maximum(q, 1e-12)), abs=1e-6)
-            or (q == 0).any()
-        )  # SciPy renormalises what we leave as it is
+        assert metrics.kl(target, predicted)[row] == pytest.approx(entropy(p, q), abs=1e-9)
+
+
+def test_kl_is_infinite_where_a_label_with_votes_has_no_probability() -> None:
+    target = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    given = np.array([[1.0, 0.0, 0.0], [0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    assert metrics.kl(target, given).tolist() == pytest.approx([math.inf, 0.5 * math.log(2), 0])
+    assert metrics.js(target, given)[0] == pytest.approx(jensenshannon(target[0], given[0]) ** 2)
+    assert metrics.distribution_metrics(target, given)["kl"] == math.inf
 
 
 def loop_metrics(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -159,7 +163,9 @@ def test_baselines_and_floors_cover_every_group(taxonomy: Taxonomy) -> None:
     targets = make_targets(taxonomy, lonely=6, other=9)
     means = metrics.mean_targets(targets)
     found = metrics.baselines(targets, means)
-    assert list(found) == ["uniform", "train mean", "train mode"]
+    assert list(found) == ["uniform", "train mean", "train mode", "always lonely"]
+    always = {"accuracy": 0.4, "precision": 0.4, "recall": 1.0, "f1": pytest.approx(0.8 / 1.4)}
+    assert found["always lonely"] == {"lonely": always}  # and nothing of the categories
     one_hot = found["train mode"]["context"]
     assert one_hot["canberra"] < metrics.floors(targets)["context"]["canberra"]
     assert found["train mean"]["context"]["kl"] < found["uniform"]["context"]["kl"]

@@ -39,7 +39,8 @@ Examples:
     multiple=True,
     metavar="PATH-OR-HUB-ID",
     help="Labelled posts as `train` takes them: those of their dev and test splits are left out, by id and "
-    "by text; repeatable.",
+    "by text; repeatable. By text means the whole text once HTML entities and white space are made alike: a copy with "
+    "one more full stop is another text. Ids that are plain numbers are rows' and are not compared.",
 )
 @click.option("--text-column", default="text", help="The column that holds the posts.")
 @click.option(

@@ -74,7 +74,7 @@ def evaluate(
     from rich.console import Console
 
     from corpus_lonely.cli.results import result_tables
-    from corpus_lonely.files import atomic_path, write_json
+    from corpus_lonely.files import atomic_path, finite, write_json
     from corpus_lonely.inference.engine import EngineSettings
     from corpus_lonely.training.calibration import draw_reliability
     from corpus_lonely.training.evaluate import evaluate_model
@@ -88,7 +88,7 @@ def evaluate(
     for table in result_tables(evaluation):
         console.print(table)
     if out is not None:
-        write_json(out, evaluation.to_dict())
+        write_json(out, finite(evaluation.to_dict()))
     if reliability is not None:
         with atomic_path(reliability) as temporary:
             draw_reliability(evaluation.reliability, temporary, reliability.suffix[1:] or "png")

@@ -64,9 +64,10 @@ def experiment(
     """Train systems with several seeds and compare them.
 
     The file names encoders, systems and seeds. Each run can be interrupted and is skipped once it is done:
-    the same command goes on, and leaves runs that another process is at to it. In the end there are the paper's tables 3 and 4 with its own rows beside, as
-    Markdown, CSV and LaTeX, a paired bootstrap for each difference, the weights over training (figure 4),
-    learning curves, and what each group gains from the others' company.
+    the same command goes on, and leaves runs that another process is at to it. In the end there are the paper's
+    tables 3 and 4 with its own rows beside, as Markdown, CSV and LaTeX, an interval over posts (paired bootstrap)
+    and seeds for each difference, the weights over training (figure 4), learning curves, and what each group
+    gains from the others' company.
     """
     from corpus_lonely.training.experiment.file import read_experiment
     from corpus_lonely.training.experiment.run import narrowed, planned, run_experiment

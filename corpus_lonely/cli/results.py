@@ -32,7 +32,8 @@ def _table(evaluation: Evaluation, group: str, names: Iterable[str], layout: str
         table.add_column(f"{_HEADS[name]} {arrow}", justify="right")
     table.add_row("This model", *_cells(evaluation.results[group], names), style="bold")
     for baseline, results in evaluation.baselines.items():
-        table.add_row(f"Baseline: {baseline}", *_cells(results[group], names))
+        if group in results:
+            table.add_row(f"Baseline: {baseline}", *_cells(results[group], names))
     if group in evaluation.floors:
         table.add_row("Best of any softmax", *_cells(evaluation.floors[group], names), style="dim")
     return table

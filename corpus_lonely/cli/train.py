@@ -44,7 +44,9 @@ Examples:
     "--loss",
     type=click.Choice(["kl", "cross-entropy", "hellinger"]),
     default="kl",
-    help="Distance between distributions. KL and cross-entropy have the same gradient.",
+    help="Distance between distributions. KL and cross-entropy have the same gradient in the network's weights; "
+    "but where a --weighting looks at the losses themselves they differ: KL can reach 0 in every group, "
+    "cross-entropy no less than the votes' entropy.",
 )
 @click.option(
     "--weighting",
@@ -52,7 +54,8 @@ Examples:
         ["equal", "learned", "learned-entropy", "uncertainty", "imtl-l", "dwa", "pcgrad"]
     ),
     default="equal",
-    help="How the losses of the groups become one: eq. 1 of the paper, its learned weights, or another's.",
+    help="How the losses of the groups become one: eq. 1 of the paper, its learned weights, or another's. "
+    "learned, learned-entropy, uncertainty, imtl-l and dwa look at the losses' sizes, which --loss decides.",
 )
 @click.option(
     "--weighting-learning-rate", type=float, default=1e-2, help="AdamW's, for learned weights."
@@ -172,8 +175,15 @@ def train(**options: Any) -> None:
         if report.already_there
         else f"made from epoch {report.best_epoch:.0f} of {report.epochs:.0f}"
     )
-    f1 = f"dev F1 {report.dev['lonely']['f1']:.4f}, " if "lonely" in report.dev else ""
+    judged = "held-out" if report.held_out else "dev"
+    f1 = f"{judged} F1 {report.dev['lonely']['f1']:.4f}, " if "lonely" in report.dev else ""
+    following = (
+        f"score --input posts/ --model {settings.out} --out scores/"
+        if report.held_out
+        else f"evaluate --model {settings.out} --labels {settings.labels} --split dev"
+    )
     click.echo(
-        f"Model {settings.out} {made}: {f1}dev score {report.score:.4f}. Next:\n"
-        f"  corpus-lonely evaluate --model {settings.out} --labels {settings.labels} --split dev"
+        f"Model {settings.out} {made}: {f1}{judged} score {report.score:.4f}"
+        f"{' (held-out posts of train: there is no dev split)' if report.held_out else ''}. Next:\n"
+        f"  corpus-lonely {following}"
     )

@@ -17,7 +17,10 @@ def kl(target_BK: Tensor, predicted_BK: Tensor) -> Tensor:
 
 
 def cross_entropy(target_BK: Tensor, predicted_BK: Tensor) -> Tensor:
-    """-sum of target * log(predicted) of each post, nats: KL plus the target's own entropy."""
+    """-sum of target * log(predicted) of each post, nats: KL plus the target's own entropy.
+
+    The network's gradients are KL's; what weighs a loss by its size sees another floor in every group.
+    """
     return -(target_BK * predicted_BK.clamp_min(_SMALLEST).log()).sum(dim=-1)
 
 

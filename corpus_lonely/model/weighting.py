@@ -1,4 +1,8 @@
-"""How the losses of several heads and groups become one: the paper's weights, and what others propose."""
+"""How the losses of several heads and groups become one: the paper's weights, and what others propose.
+
+All but `Equal` and `Surgery` look at how large losses are, and so at the distance: KL can fall to 0 in every group,
+cross-entropy to the entropy of its targets, which differs between groups.
+"""
 
 # H heads (global and local, or flat), G groups that are learnt (the root and categories)
 

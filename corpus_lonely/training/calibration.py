@@ -16,6 +16,7 @@ from corpus_lonely.metrics import Array, Targets
 from corpus_lonely.model import outputs
 from corpus_lonely.training.curve import LINES
 
+_SMALLEST = 1e-12
 _COLDEST, _HOTTEST = 0.2, 5.0
 _BINS = 10
 _THRESHOLDS = np.round(np.arange(0, 0.31, 0.01), 2)
@@ -44,7 +45,9 @@ def fit_temperatures(
         predicted_NK = predicted_NL[known_N][:, targets.taxonomy.slices[name]]
 
         def cost(log_t: float, target: Array = target_NK, predicted: Array = predicted_NK) -> float:
-            return float(metrics.kl(target, temper(predicted, float(np.exp(log_t)))).mean())
+            tempered = temper(predicted, float(np.exp(log_t)))
+            # a sparse output's zeros stay zeros at any temperature: they must not hide the other labels
+            return float(metrics.kl(target, np.maximum(tempered, _SMALLEST)).mean())
 
         bounds = (np.log(_COLDEST), np.log(_HOTTEST))
         found[name] = float(np.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x))

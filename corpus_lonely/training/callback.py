@@ -1,5 +1,6 @@
 """The Trainer's course, told to our own progress."""
 
+import math
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -28,7 +29,11 @@ class ProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """One step more."""
-        self._progress.advance(1, f"epoch {state.epoch or 0:.2f}, loss {self._loss:.3f}")
+        self._progress.advance(1, f"{self._told()}epoch {state.epoch or 0:.2f}")
+
+    def _told(self, whose: str = "") -> str:
+        """The loss last logged; nothing before the first ten steps."""
+        return "" if math.isnan(self._loss) else f"{whose}loss {self._loss:.3f}, "
 
     def on_log(
         self,
@@ -44,7 +49,7 @@ class ProgressCallback(TrainerCallback):
         if "eval_selection" in logs:
             f1 = logs.get("eval_lonely.f1")
             self._progress.note(
-                f"epoch {logs['epoch']:.0f}: train loss {self._loss:.3f}, dev loss "
+                f"epoch {logs['epoch']:.0f}: {self._told('train ')}dev loss "
                 f"{logs['eval_loss']:.3f}, {f'dev F1 {f1:.4f}, ' if f1 is not None else ''}"
                 f"dev score {logs['eval_selection']:.4f}"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe-Ito: told apart by all eyes
 _BLUE, _ORANGE, _GREEN, _PINK, _SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
@@ -47,11 +48,19 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> None:
     right.plot(epochs, scores, "o-", color=_GREEN)
     best = max(range(len(scores)), key=scores.__getitem__)
     right.plot(epochs[best], scores[best], "o", color=_ORANGE, markersize=9, label="best, kept")
-    right.set(xlabel="Epoch", ylabel="Score (mean of five groups)", title="Dev score")
+    right.set(xlabel="Epoch", ylabel=f"Score ({_judged(evaluations[0])})", title="Dev score")
     right.legend(frameon=False, loc="lower right")
     for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
+
+
+def _judged(evaluation: dict[str, Any]) -> str:
+    """What a score is of."""
+    names = [key.removeprefix("eval_").partition(".")[0] for key in evaluation if "." in key]
+    groups = list(dict.fromkeys(names))
+    return groups[0] if len(groups) == 1 else f"mean of {len(groups)} groups"
 
 
 def weight_panels(history: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
@@ -91,6 +100,7 @@ def draw_weights(histories: Sequence[list[dict[str, Any]]], path: Path, title: s
                 epochs, shares_SE.min(axis=0), shares_SE.max(axis=0), color=color, alpha=0.15, lw=0
             )
         axes.set(xlabel="Epoch", title=PANELS.get(panel, panel), ylim=(0, 1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
     every[0].set_ylabel("Weight (shares)")

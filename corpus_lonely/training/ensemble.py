@@ -17,7 +17,7 @@ from corpus_lonely.inference.folder import TOKENIZER_FILES, ModelFacts, model_fa
 from corpus_lonely.model.encoder import quiet
 from corpus_lonely.model.ensemble import EnsembleConfig, EnsembleModel
 from corpus_lonely.model.network import LonelinessModel
-from corpus_lonely.training.card import ensemble_card
+from corpus_lonely.training.ensemble_card import ensemble_card
 from corpus_lonely.training.run_folder import RunFolder
 
 _RECORD = "ensemble.json"
@@ -48,7 +48,7 @@ def make_ensemble(models: Sequence[Path], out: Path, overwrite: bool = False) ->
     folder = RunFolder(out, "ensemble", _RECORD, "an ensemble of other models")
     if folder.finished(fingerprint, overwrite):
         return EnsembleReport(out, len(models), already_there=True)
-    network = _joined(models)
+    members, network = _joined(models)
 
     def write(draft: Path) -> None:
         with quiet():
@@ -56,7 +56,10 @@ def make_ensemble(models: Sequence[Path], out: Path, overwrite: bool = False) ->
         for name in TOKENIZER_FILES:
             if (models[0] / name).is_file():
                 shutil.copyfile(models[0] / name, draft / name)
-        (draft / "README.md").write_text(ensemble_card(models), "utf-8")
+        prints = [one.fingerprint for one in facts]
+        learnt = [list(member.learnt) for member in members]
+        card = ensemble_card(models, prints, learnt, facts[0].taxonomy)
+        (draft / "README.md").write_text(card, "utf-8")
         write_json(draft / _RECORD, _record(models, facts, fingerprint))
 
     folder.publish(write)
@@ -80,7 +83,7 @@ def _check_joined(models: Sequence[Path], facts: Sequence[ModelFacts]) -> None:
             raise ModelError(f"has another tokenizer than {models[0]}", where=model)
 
 
-def _joined(models: Sequence[Path]) -> EnsembleModel:
+def _joined(models: Sequence[Path]) -> tuple[list[LonelinessModel], EnsembleModel]:
     members: list[LonelinessModel] = []
     for model in models:
         network = open_network(model)
@@ -100,7 +103,7 @@ def _joined(models: Sequence[Path]) -> EnsembleModel:
         only=_learnt(members),
         **{name: getattr(first, name) for name in _SHARED},
     )
-    return EnsembleModel(config, members)
+    return members, EnsembleModel(config, members)
 
 
 def _learnt(members: Sequence[LonelinessModel]) -> list[str]:

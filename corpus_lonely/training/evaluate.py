@@ -32,7 +32,7 @@ class Evaluation:
     results: Results
     """Group to metric to value, as `metrics.evaluate` gives them, for the groups that were learnt."""
     baselines: dict[str, Results]
-    """What guesses without any text score: `uniform`, `train mean`, `train mode`."""
+    """What guesses without any text score: `uniform`, `train mean`, `train mode`; of the root also `always lonely`."""
     reliability: dict[str, list[Bin]]
     """Of each group: the share of votes in ten bins of the probability that was given."""
     floors: Results

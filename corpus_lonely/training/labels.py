@@ -30,6 +30,8 @@ class LabelledPosts:
     texts: list[str]
     """Normalised as scored posts are."""
     targets: Targets
+    held_out: bool = False
+    """Taken out of the train split, for want of a dev split."""
 
     def __len__(self) -> int:
         return len(self.texts)

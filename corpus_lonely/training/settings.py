@@ -79,10 +79,12 @@ class TrainSettings:
     """Scores of labels to probabilities. Votes are sparse and a softmax is never 0; the others can be
     (Peters et al., ACL 2019; Martins and Astudillo, ICML 2016)."""
     loss: str = "kl"
-    """`kl`, `cross-entropy` or `hellinger`; the paper names all three and not which it used."""
+    """`kl`, `cross-entropy` or `hellinger`; the paper names all three and not which it used. The first two have
+    one gradient in the network's weights, and not in those of a weighting that looks at the losses themselves:
+    KL's floor is 0 in every group, cross-entropy's the entropy of the votes."""
     weighting: str = "equal"
     """How the groups' losses become one: eq. 1 (`equal`), the paper's `learned`, `learned-entropy`, or
-    `uncertainty`, `imtl-l`, `dwa`, `pcgrad`."""
+    `uncertainty`, `imtl-l`, `dwa`, `pcgrad`. All but `equal` and `pcgrad` depend on the losses' sizes, so on `loss`."""
     weighting_learning_rate: float = 1e-2
     """Of what a weighting learns; the paper is silent."""
     entropy: float = 0.5

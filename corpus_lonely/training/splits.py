@@ -1,5 +1,7 @@
 """What a run learns from and what it is judged by: the splits of the labels, checked against its settings."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from corpus_lonely.errors import LabelsError, SettingsError
@@ -30,6 +32,7 @@ def training_splits(
         rows = np.random.default_rng(settings.seed).permutation(len(train)).tolist()
         held_out = max(1, round(settings.dev_share * len(rows)))
         train, dev = train.take(rows[held_out:]), train.take(rows[:held_out])
+        dev = replace(dev, held_out=True)
         progress.note(f"No dev split: {held_out} of {len(rows)} training posts are held out.")
     _check_splits(settings, train, dev)
     both = len(set(train.texts) & set(dev.texts))

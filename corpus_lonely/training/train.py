@@ -13,7 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from corpus_lonely import __version__, metrics
 from corpus_lonely.errors import ModelError
-from corpus_lonely.files import output_error, write_json
+from corpus_lonely.files import finite, output_error, write_json
 from corpus_lonely.model.encoder import encoder_fingerprint, quiet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.taxonomy import Taxonomy, loneliness
@@ -50,6 +50,8 @@ class TrainReport:
     """Epochs run, until patience ended."""
     score: float = float("nan")
     """Of the best checkpoint: the mean over the groups, as `metrics.selection_score` has it."""
+    held_out: bool = False
+    """Whether dev are posts held out of the train split."""
     already_there: bool = False
     """The same model had been trained before, and nothing was done."""
 
@@ -106,6 +108,7 @@ class _Run:
             found["epochs"],
             found["score"],
             already_there=True,
+            held_out=self._dev.held_out,
         )
 
     def to_the_end(self) -> TrainReport:
@@ -122,11 +125,18 @@ class _Run:
         exact = replace(settings, precision=computing.precision)
         trainer = make_trainer(exact, self._train, self._dev, checkpoints, self._progress)
         self._train_from(trainer, checkpoints)
-        report = _report(settings, trainer)
+        report = replace(_report(settings, trainer), held_out=self._dev.held_out)
         if settings.calibrate or settings.threshold:
             report = _fit_outputs(settings, trainer, report)
         sizes = {"train": len(self._train), "dev": len(self._dev)}
-        card = model_card(settings, self._taxonomy, sizes, report.dev, report.best_epoch)
+        card = model_card(
+            settings,
+            self._taxonomy,
+            sizes,
+            report.dev,
+            report.best_epoch,
+            held_out=report.held_out,
+        )
         record = _record(settings, trainer, self._fingerprint, computing, report)
         _write_model(self._folder, trainer, record, card)
         return report
@@ -189,7 +199,7 @@ def _write_model(folder: RunFolder, trainer: Trainer, record: dict[str, Any], ca
     def write(draft: Path) -> None:
         trainer.save_model(str(draft))
         (draft / "training_args.bin").unlink(missing_ok=True)  # a pickle: a model folder is data
-        write_json(draft / folder.record, record)
+        write_json(draft / folder.record, finite(record))
         (draft / "README.md").write_text(card, "utf-8")
         draw_curve(trainer.state.log_history, draft / "training.png")
         draw_weights([trainer.state.log_history], draft / "weights.png")

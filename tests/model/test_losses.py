@@ -31,6 +31,19 @@ def test_kl_equals_torch() -> None:
     torch.testing.assert_close(kl(TARGET, LOGITS.softmax(-1)), expected)
 
 
+def test_kl_and_cross_entropy_differ_by_the_targets_entropy_and_not_in_gradients() -> None:
+    gradients = []
+    for distance in (kl, cross_entropy):
+        logits = LOGITS.clone().requires_grad_()
+        distance(TARGET, logits.softmax(-1)).sum().backward()
+        assert logits.grad is not None
+        gradients.append(logits.grad)
+    torch.testing.assert_close(*gradients)
+    predicted = LOGITS.softmax(-1)
+    apart = cross_entropy(TARGET, predicted) - kl(TARGET, predicted)
+    torch.testing.assert_close(apart, torch.special.entr(TARGET).sum(-1))
+
+
 def test_hellinger_by_hand() -> None:
     target, predicted = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
     assert hellinger(target, predicted).item() == pytest.approx(

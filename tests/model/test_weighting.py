@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from corpus_lonely.model.losses import equal_shares
+from corpus_lonely.model.losses import LOSSES as DISTANCES
+from corpus_lonely.model.losses import equal_shares, group_losses
 from corpus_lonely.model.weighting import (
     DynamicAverage,
     Learned,
@@ -15,6 +16,7 @@ from corpus_lonely.model.weighting import (
     Weighting,
     make_weighting,
 )
+from corpus_lonely.training.settings import TrainSettings
 
 GROUPS = ("lonely", "duration", "context", "interpersonal", "interaction")
 HEADS = ("global", "local")
@@ -64,6 +66,32 @@ def test_an_entropy_term_stops_at_the_softmax_of_the_losses() -> None:
     expected = (-FLOORS[0] / 0.5).softmax(dim=0)
     found = torch.tensor(list(weighting.weights()["flat"].values()))
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+# of one post each group's votes of three raters: agreed on, two to one, all apart
+VOTES = torch.tensor([[0.0, 1.0, 2 / 3, 1 / 3, 0.0, 1 / 3, 1 / 3, 1 / 3]])
+PARTS = {"lonely": slice(0, 2), "context": slice(2, 5), "duration": slice(5, 8)}
+
+
+def at_the_best(loss: str, name: str) -> dict[str, float]:
+    """The weights that descend the groups' losses of a prediction that cannot be bettered."""
+    losses_HG = group_losses(DISTANCES[loss], VOTES, VOTES, PARTS)[None]
+    weighting = make_weighting(name, ["flat"], list(PARTS), "lonely", 0.5)
+    descend(weighting, losses_HG, 1000)
+    return weighting.weights()["flat"]
+
+
+def test_the_default_distance_can_be_0_in_every_group_and_then_moves_no_weight() -> None:
+    default = TrainSettings("labels", "encoder", Path("out")).loss
+    for name in ("learned", "learned-entropy"):
+        assert list(at_the_best(default, name).values()) == pytest.approx([1 / 3] * 3, abs=1e-4)
+
+
+def test_cross_entropy_keeps_the_votes_entropy_and_moves_them_to_the_group_most_agreed_on() -> None:
+    assert at_the_best("cross-entropy", "learned")["lonely"] > 0.95
+    entropies = torch.tensor([0.0, math.log(3) - 2 / 3 * math.log(2), math.log(3)])
+    found = torch.tensor(list(at_the_best("cross-entropy", "learned-entropy").values()))
+    torch.testing.assert_close(found, (-entropies / 0.5).softmax(dim=0), atol=1e-3, rtol=0)
 
 
 def test_with_two_heads_each_has_the_softmax_of_its_own_losses() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 from corpus_lonely import metrics
 from corpus_lonely.metrics import Array, Targets
@@ -44,6 +45,78 @@ def test_a_difference_is_that_of_the_metrics() -> None:
         assert entry.low <= entry.high
 
 
+def with_seeds(run: int, seeds: int, between: float, posts: int = 300) -> tuple[Targets, Array]:
+    """Seeds of one system: posts are as hard for all, some seeds are better throughout, the rest is noise."""
+    dice = np.random.default_rng(run)
+    targets, _ = make(posts, run)
+    scored = np.empty((seeds, *targets.values_NL.shape))
+    for part in TAXONOMY.slices.values():
+        labels = part.stop - part.start
+        common = 2 * targets.values_NL[:, part] + dice.normal(size=(posts, labels))
+        skill = 1 + between * dice.normal(size=(seeds, 1, 1))
+        lean = between * dice.normal(size=(seeds, 1, labels))
+        odds = np.exp(skill * common + lean + 0.3 * dice.normal(size=(seeds, posts, labels)))
+        scored[:, :, part] = odds / odds.sum(axis=2, keepdims=True)
+    return targets, scored
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(2, 0.08), (3, 0.06)])
+def test_a_system_is_told_from_itself_no_oftener_than_chance_has_it(
+    seeds: int, most: float
+) -> None:
+    groups = ["lonely", "context"]
+    bold: list[bool] = []
+    over_posts_alone: list[bool] = []
+    for run in range(80):
+        targets, scored = with_seeds(run, 2 * seeds, between=0.15)
+        one, other = scored[:seeds], scored[seeds:]
+        bold += [entry.clear for entry in differences(targets, one, other, groups, 200)]
+        apart = differences(targets, one[:1], other[:1], groups, 200)
+        over_posts_alone += [entry.low > 0 or entry.high < 0 for entry in apart]
+    assert 0.005 < np.mean(bold) < most
+    assert np.mean(over_posts_alone) > 0.15  # what is to be mended
+
+
+def test_a_difference_far_greater_than_between_seeds_is_seen() -> None:
+    targets, scored = with_seeds(0, 6, between=0.05)
+    worse = 0.5 * scored[3:] + 0.5 * scored[3:].mean(axis=1, keepdims=True)
+    entry = differences(targets, scored[:3], worse, ["context"], 200)[3]
+    assert (entry.metric, entry.clear) == ("cosine", True)
+    assert entry.high < 0 or entry.low > 0
+
+
+def test_the_variance_is_that_over_posts_and_that_over_seeds() -> None:
+    targets, scored = with_seeds(0, 5, between=0.3)
+    sides = scored[:3], scored[3:]
+    entry = differences(targets, *sides, ["context"], 2_000)[3]
+    part = TAXONOMY.slices["context"]
+    target_NK, known_N = targets.group(TAXONOMY.category_of("context"))
+    by_post = [
+        np.stack([metrics.cosine(target_NK, one[known_N][:, part]) for one in s]) for s in sides
+    ]
+    apart = by_post[0].mean(axis=0) - by_post[1].mean(axis=0)
+    counted_twice = sum(
+        (p - p.mean(axis=0)).var(axis=1).sum() / (len(p) * (len(p) - 1) * p.shape[1])
+        for p in by_post
+    )
+    of_seeds = [p.mean(axis=1).var(ddof=1) / len(p) for p in by_post]
+    total = apart.var() / known_N.sum() - counted_twice + sum(of_seeds)
+    freedom = total**2 / (of_seeds[0] ** 2 / 2 + of_seeds[1] ** 2 / 1)
+    half = student.ppf(0.975, freedom) * np.sqrt(total)
+    assert entry.high - entry.value == pytest.approx(half, rel=0.1)
+    assert entry.value - entry.low == pytest.approx(half, rel=0.1)
+
+
+def test_one_seed_on_a_side_is_never_clear() -> None:
+    targets, scored = with_seeds(2, 3, between=0.1)
+    worse = np.full_like(scored[:1], 0.25)
+    for one, other in ((scored, worse), (worse, scored)):
+        for entry in differences(targets, one, other, ["context"], 200):
+            assert not entry.over_seeds
+            assert not entry.clear
+    assert entry.low > 0 or entry.high < 0
+
+
 def test_the_interval_is_scipys() -> None:
     targets, system = make(200, 0, seeds=1)
     _, baseline = make(200, 1, seeds=1)
@@ -65,7 +138,7 @@ def test_the_interval_is_scipys() -> None:
 
 
 def test_f1_is_counted_anew_in_every_replicate() -> None:
-    targets, system = make(60, 0)
+    targets, system = make(60, 0, seeds=1)
     _, baseline = make(60, 1)
     entry = differences(targets, system, baseline, ["lonely"], replicates=3, seed=5)[3]
     dice, slow = np.random.default_rng(5), []
@@ -84,8 +157,10 @@ def test_f1_is_counted_anew_in_every_replicate() -> None:
 def test_a_system_does_not_differ_from_itself() -> None:
     targets, system = make(50, 0)
     for entry in differences(targets, system, system, GROUPS, replicates=100):
-        assert (entry.value, entry.low, entry.high) == (0, 0, 0)
+        assert entry.value == 0
         assert not entry.clear
+    for entry in differences(targets, system[:1], system[:1], GROUPS, replicates=100):
+        assert (entry.value, entry.low, entry.high) == (0, 0, 0)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -93,7 +168,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     for run in range(150):
         targets, scored = make(150, run, seeds=2)  # two draws of one system: the truth is 0
         entry = differences(targets, scored[:1], scored[1:], ["context"], replicates=300)[3]
-        held += not entry.clear
+        held += entry.low <= 0 <= entry.high
     assert 0.89 < held / 150 <= 1
 
 

@@ -64,6 +64,28 @@ def test_it_gives_the_mean_of_its_members(
     assert [member["name"] for member in record["members"]] == ["tiny", "other"]
     card = (out / "README.md").read_text("utf-8")
     assert "no diagnosis of a person" in card
+    settings = [
+        json.loads((one / "training.json").read_text("utf-8"))["settings"] for one in models
+    ]
+    prints = [member["fingerprint"] for member in record["members"]]
+    groups = "lonely, duration, context, interpersonal, interaction"
+    assert (
+        f"| 1 | tiny | hdln | {settings[0]['encoder']} | softmax | equal | 0 | {groups} | {prints[0][:12]} |"
+        in card
+    )
+    assert (
+        f"| 2 | other | mlp | {settings[1]['encoder']} | entmax15 | equal | 1 | {groups} | {prints[1][:12]} |"
+        in card
+    )
+    assert "- duration: the mean of model 1, 2" in card
+    dev = json.loads((models[1] / "training.json").read_text("utf-8"))["dev"]
+    assert (
+        f"| 2 | {dev['lonely']['f1']:.4f} | {dev['lonely']['accuracy']:.4f} | {dev['duration']['accuracy']:.4f} |"
+        in card
+    )
+    assert f"- Labels: {settings[0]['labels']}. " in card
+    assert "English only" in card
+    assert card.count("**fill in**") == 2
     assert str(tmp_path.parent) not in card + json.dumps(record)
     again = CliRunner().invoke(main, command, catch_exceptions=False)
     assert "is there already" in again.output
@@ -80,6 +102,8 @@ def test_each_group_is_of_those_that_learnt_it_with_the_fewest_others(
             )
         )  # fmt: skip
     make_ensemble([models[0], tmp_path / "lonely"], tmp_path / "both")
+    card = (tmp_path / "both" / "README.md").read_text("utf-8")
+    assert "- lonely: the mean of model 2\n- duration: the mean of model 1\n" in card
     folders = [models[0], tmp_path / "lonely", tmp_path / "both"]
     whole, alone, both = (Engine.load(one, EXACT).score(TEXTS).probabilities_NL for one in folders)
     np.testing.assert_allclose(both[:, :2], alone[:, :2], atol=1e-6)

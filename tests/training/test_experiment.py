@@ -13,12 +13,15 @@ from click.testing import CliRunner
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import OutputError, SettingsError
+from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training.ensemble import make_ensemble
 from corpus_lonely.training.evaluate import evaluate_model
 from corpus_lonely.training.experiment import runs as runs_module
 from corpus_lonely.training.experiment.file import make_experiment, read_experiment
 from corpus_lonely.training.experiment.run import narrowed, run_experiment
-from corpus_lonely.training.experiment.spec import Experiment, paper
+from corpus_lonely.training.experiment.runs import Trained
+from corpus_lonely.training.experiment.spec import Experiment, System, paper
+from corpus_lonely.training.experiment.transfer import scores, shared_seeds
 
 JOB = Path(__file__).parents[2] / "jobs" / "paper"
 
@@ -102,9 +105,14 @@ def test_the_papers_rows_and_the_guesses_stand_beside(done: tuple[Experiment, Pa
     assert "| Paper: Baseline (BERT + MLP) | 0.9722 ± 0.0046 | 0.9538 ± 0.0117 |" in page
     assert "| Paper: Ours w/ Learned Weights | 0.4708 ± 0.0115 | 1.4428 ± 0.0004 |" in page
     assert page.count("Guess: uniform") == 5
+    assert page.count("Guess: always lonely") == 1
+    assert "| Guess: train mode | 0.5" in page  # of duration; KL of a guess with zeros:
+    assert page.count(" inf | ") == 4
+    assert page.count("KL is infinite (inf) where") == 1
     assert page.count("Best of any softmax") == 4
     latex = (out / "tables" / "table-4.tex").read_text("utf-8")
-    assert latex.count(r"\midrule") == 4
+    assert latex.count(r"\midrule") == latex.count(r"\begin{table}") == 4
+    assert r"\label{tab:table-4-duration}" in latex
     assert r"Paper: Ours w/ Learned Weights & 0.4708 $\pm$ 0.0115" in latex
     assert latex.count("&") == sum(line.count("&") for line in latex.splitlines() if line.endswith(r"\\"))  # fmt: skip
 
@@ -128,8 +136,15 @@ def test_an_ensembles_row_is_that_of_the_joined_models(
     assert several.keys() == judged.keys()
     for group, values in judged.items():
         assert several[group] == pytest.approx(values, abs=1e-4)
+    page = (out / "report.md").read_text("utf-8")
+    row = "| HDLN, learned and Flat, lonely alone (mean of 2 models) | "
+    assert page.count(row) == 5  # of four, two have learnt nothing but loneliness
+    assert (
+        "- HDLN, learned and Flat, lonely alone: 4 models (HDLN, learned, 2 seeds; Flat, lonely alone, 2 seeds). "
+        "Asked for lonely 2, duration 2, context 2, interpersonal 2, interaction 2." in page
+    )
     rows = rows_of(out / "tables" / "differences.csv")
-    assert "HDLN, learned, 2 seeds' mean" in {row["system"] for row in rows}
+    assert "HDLN, learned, joined" in {row["system"] for row in rows}
 
 
 def test_figures_are_there_and_named_on_the_page(done: tuple[Experiment, Path]) -> None:
@@ -154,6 +169,21 @@ def test_transfer_is_together_less_alone(done: tuple[Experiment, Path]) -> None:
         gained = mean("Flat", group, metric) - mean(f"Flat, {group} alone", group, metric)
         assert float(rows[(group, metric)]["difference"]) == pytest.approx(gained, abs=1e-6)
     assert set(results["Flat, context alone"]["seeds"]["0"]) == {"context"}
+
+
+def test_systems_of_other_seeds_are_compared_by_those_that_both_have() -> None:
+    system = System("A", "plain")
+    scored = np.arange(3.0)[:, None, None]
+    results: list[Any] = [{"lonely": {"f1": float(n)}} for n in range(3)]
+    three = Trained(system, scored, results, (0, 1, 2))
+    two = Trained(system, scored[:2], results[:2], (2, 7))
+    one, other = shared_seeds(three, two)
+    assert (one.predicted_SNL.tolist(), one.results) == ([[[2.0]]], [{"lonely": {"f1": 2.0}}])
+    assert (other.predicted_SNL.tolist(), other.results) == ([[[0.0]]], [{"lonely": {"f1": 0.0}}])
+    rows = scores(three, {"lonely": two}, loneliness())
+    assert rows == {"all together": {"lonely": 2.0}, "lonely alone": {"lonely": 0.0}}
+    none = replace(two, seeds=(8, 9))
+    assert shared_seeds(three, none) == (three, none)
 
 
 def test_no_text_leaves_the_labels(done: tuple[Experiment, Path]) -> None:
@@ -201,7 +231,7 @@ def test_an_interrupted_experiment_goes_on_to_the_same_page(
     run_experiment(small, tmp_path / "broken", threads=1)
     for number in (3, 4):
         name = f"tables/table-{number}.csv"
-        without = [row for row in rows_of(out / name) if "models' mean" not in row["system"]]
+        without = [row for row in rows_of(out / name) if "lonely alone" not in row["system"]]
         assert rows_of(tmp_path / "broken" / name) == without
 
 
@@ -220,6 +250,11 @@ def test_tables_of_what_is_done_so_far(
     assert not (out / "models" / "flat" / "seed-1").exists()
     page = (out / "report.md").read_text("utf-8")
     assert "**Not all runs are done.** Seeds so far: Flat: 0; Flat, duration alone: none." in page
+    assert page.count("| Flat (1 seed) | ") == 5
+    assert page.count("| HDLN, learned (over posts alone) | ") == 5
+    less = page.partition("## Less Flat")[2]
+    assert "**+" not in less
+    assert "**-" not in less
     assert "Transfer" not in page
     ours, all_of_them = (
         {(row["group"], row["metric"]): row for row in rows_of(folder / "tables" / "table-4.csv") if row["system"] == "HDLN, learned"}

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from corpus_lonely.cli.main import main
 from corpus_lonely.demo.encoder import make_encoder
 from corpus_lonely.errors import LabelsError, OutputError, SettingsError
 from corpus_lonely.files import about_folder
@@ -20,6 +22,7 @@ from corpus_lonely.progress import Silent
 from corpus_lonely.taxonomy import loneliness
 from corpus_lonely.training import trainer
 from corpus_lonely.training.callback import ProgressCallback
+from corpus_lonely.training.card import model_card
 from corpus_lonely.training.labels import load_labels
 from corpus_lonely.training.optimizer import make_optimizer
 from corpus_lonely.training.settings import TrainSettings
@@ -197,6 +200,17 @@ def test_without_a_dev_split_posts_are_held_out(tiny_encoder: Path, tmp_path: Pa
     assert (len(train), len(dev)) == (32, 8)
     again = training_splits(run, loneliness(), Silent())
     assert again[1].texts == dev.texts
+    command = [
+        "train", "--labels", run.labels, "--encoder", run.encoder, "--out", str(run.out), "--max-tokens", "64",
+        "--dev-share", "0.2", "--epochs", "1", "--threads", "1", "--precision", "fp32",
+    ]  # fmt: skip
+    for _ in range(2):  # when it is there already too
+        told = CliRunner().invoke(main, command, catch_exceptions=False).stdout
+        assert "held-out posts of train: there is no dev split" in told
+        assert "--split dev" not in told
+        assert "corpus-lonely score --input posts/ --model" in told
+    card = (run.out / "README.md").read_text("utf-8")
+    assert "On posts of the train split that were held out, which also chose" in card
 
 
 def test_a_dev_split_without_lonely_posts_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -287,6 +301,8 @@ def test_a_sparse_model_gives_exact_zeros_and_dev_metrics_are_those_of_the_engin
     for group, found in report.dev.items():
         for name, value in found.items():
             assert judged[group][name] == pytest.approx(value, abs=1e-4), (group, name)
+    record = (run.out / "training.json").read_text("utf-8")
+    assert "Infinity" not in record  # R and others read no such JSON
     card = (run.out / "README.md").read_text("utf-8")
     assert ("and the thresholds" in card) == ("threshold" in sparse)
     assert f"output: {run.output}" in card
@@ -324,7 +340,10 @@ def test_the_card_tells_what_the_model_is_and_nothing_of_this_machine(
 ) -> None:
     card = (tiny_model / "README.md").read_text("utf-8")
     record = json.loads((tiny_model / "training.json").read_text("utf-8"))
-    assert card.startswith("---\nlanguage: en\nlicense: cc-by-nc-4.0\n")
+    assert card.startswith("---\nlanguage: en\nlicense: other")
+    assert "FIG-Loneliness" not in card  # these labels are not
+    assert "kappa" not in card
+    assert card.count("**fill in**") == 2
     assert "# HDLN on tiny" in card
     assert "48 posts to learn from and 16 to choose" in card
     for group, metrics in record["dev"].items():
@@ -332,6 +351,28 @@ def test_the_card_tells_what_the_model_is_and_nothing_of_this_machine(
     assert "no diagnosis of a person" in card
     assert str(tiny_labels.parent) not in card
     assert str(tiny_encoder.parent) not in card
+
+
+def test_the_card_tells_of_fig_loneliness_where_the_labels_are_and_of_an_adapted_encoder(
+    tmp_path: Path,
+) -> None:
+    record = {
+        "settings": {"encoder": "/home/me/minilm", "inputs": ["/home/me/posts.parquet"]},
+        "train": {"posts": 46224}, "perplexity": {"before": 47609.2, "after": 38.1},
+    }  # fmt: skip
+    (tmp_path / "adaptation.json").write_text(json.dumps(record), "utf-8")
+    for labels in ("FIG-Loneliness/FIG-Loneliness", "/home/me/fig_loneliness"):
+        run = settings(Path(labels), tmp_path, tmp_path / "m")
+        card = model_card(run, loneliness(), {"train": 4, "dev": 2}, {}, 1.0)
+        assert card.startswith("---\nlanguage: en\nlicense: cc-by-nc-4.0\n")
+        assert "r/college" in card
+        assert "Fleiss' kappa" in card
+        assert "fill in" not in card
+        assert (
+            "The encoder is minilm, adapted to 46,224\n  unlabelled posts (posts.parquet;" in card
+        )
+        assert "/home/me" not in card
+        assert "On the dev split, which" in card
 
 
 def test_a_model_folder_can_be_moved(tiny_model: Path, tmp_path: Path) -> None:

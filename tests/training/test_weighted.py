@@ -65,10 +65,13 @@ def test_every_weighting_trains_and_tells_its_weights(
     assert not told["missing_keys"]
 
 
-def test_learned_weights_move(tiny_labels: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", ["kl", "cross-entropy"])
+def test_learned_weights_move(
+    tiny_labels: Path, tiny_encoder: Path, tmp_path: Path, loss: str
+) -> None:
     run = settings(
         tiny_labels, tiny_encoder, tmp_path / "m", weighting="learned", epochs=8,
-        weighting_learning_rate=0.1, head="mlp", loss="cross-entropy", patience=8,
+        weighting_learning_rate=0.1, head="mlp", loss=loss, patience=8,
     )  # fmt: skip
     train_model(run)
     (flat,) = weight_panels(history(tmp_path / "m")).values()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus_lonely.model.encoder import MINILM
+from corpus_lonely.training.card import public
 
 _SHOWN = (
     "epochs", "batch_size", "learning_rate", "weight_decay", "warmup", "mask_probability",
@@ -22,8 +23,10 @@ def model_card(record: dict[str, Any], base: str) -> str:
         f"| {name.replace('_', ' ')} | {count:,} |" for name, count in record["posts"].items()
     )
     shown = "\n".join(f"| {name.replace('_', ' ')} | {settings[name]} |" for name in _SHOWN)
+    inputs = ", ".join(map(public, settings["inputs"]))
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return f"""---
+license: other  # fill in: that of the encoder and of the posts
 library_name: transformers
 pipeline_tag: fill-mask
 {source}---
@@ -45,7 +48,7 @@ Measured on {record["held_out"]["posts"]:,} posts ({perplexity["masked_tokens"]:
 |---|---:|
 {counts}
 
-Learnt from {record["train"]["tokens"]:,} tokens in {record["train"]["pieces"]:,} pieces.
+From {inputs}. Learnt from {record["train"]["tokens"]:,} tokens in {record["train"]["pieces"]:,} pieces.
 
 | setting | |
 |---|---|

@@ -62,6 +62,15 @@ def plain_id(post_id: str) -> str:
     return post_id.strip().lower().removeprefix("t3_")
 
 
+def told_apart(plain_ids: Iterable[str]) -> frozenset[str]:
+    """The ids that posts can be told by: none where all are plain numbers, which are those of rows.
+
+    Reddit's are in base 36, where a set of any size has letters.
+    """
+    ids = frozenset(plain_ids)
+    return frozenset() if all(map(str.isdigit, ids)) else ids
+
+
 def labelled_posts(source: str) -> KnownPosts:
     """The posts of all splits but train of a labelled set, a folder or a hub id.
 
@@ -83,7 +92,7 @@ def _of_split(table: Any, where: str) -> KnownPosts:
     ids = table[named[0]] if named else []
     texts = (normalise(text or "") for text in table["text"])
     return KnownPosts(
-        frozenset(plain_id(str(i)) for i in ids if i is not None),
+        told_apart(plain_id(str(i)) for i in ids if i is not None),
         frozenset(text_hash(text) for text in texts if text),
         len(table),
     )
@@ -96,7 +105,7 @@ def posts_of(posts: Posts) -> KnownPosts:
     for some_ids, some_texts in posts.batches():
         ids.update(plain_id(i) for i in some_ids if i is not None)
         texts.update(text_hash(text) for text in some_texts if text)
-    return KnownPosts(frozenset(ids), frozenset(texts), posts.rows)
+    return KnownPosts(told_apart(ids), frozenset(texts), posts.rows)
 
 
 @dataclass(frozen=True)

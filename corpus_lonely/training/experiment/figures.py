@@ -7,48 +7,62 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from corpus_lonely.training.curve import LINES, STYLES
 
+_FULL = 0.02
+"""Above or below a column's mean by so much is the full colour: a few times what another seed changes."""
 History = list[dict[str, Any]]
 
 
-def draw_learning(histories: Mapping[str, Sequence[History]], path: Path) -> None:
-    """Loss and score on dev by epoch, a line a system, its mean over the seeds."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def draw_learning(
+    histories: Mapping[str, Sequence[History]], losses: Mapping[str, str], path: Path
+) -> None:
+    """Loss and score on dev by epoch, a line a system: its mean over the seeds, as far as all of them went.
+
+    losses: by system, what its loss is called; losses that differ have axes of their own.
+    """
+    panels = list(dict.fromkeys(losses[system] for system in histories))
+    figure = Figure(figsize=(4.8 * (len(panels) + 1), 4.6), layout="constrained")
+    *on_losses, on_score = figure.subplots(1, len(panels) + 1)
+    axes_of = dict(zip(panels, on_losses, strict=True))
     for place, (system, runs) in enumerate(histories.items()):
         look: dict[str, Any] = {
             "color": LINES[place % len(LINES)],
             "linestyle": STYLES[(place // len(LINES)) % len(STYLES)],
             "marker": ".",
         }
-        for axes, key in ((left, "eval_loss"), (right, "eval_selection")):
-            epochs, values = _evaluations(runs, key)
-            axes.plot(epochs, values, label=system, **look)
-    left.set(xlabel="Epoch", ylabel="Loss, eq. 1", title="Dev loss")
-    right.set(xlabel="Epoch", ylabel="Mean of five groups", title="Dev score")
-    for axes in (left, right):
+        axes_of[losses[system]].plot(*_evaluations(runs, "eval_loss"), **look)
+        on_score.plot(*_evaluations(runs, "eval_selection"), label=system, **look)
+    for loss, axes in axes_of.items():
+        axes.set(ylabel=loss, title="Dev loss")
+    on_score.set(ylabel="Mean of the groups learnt", title="Dev score")
+    for axes in (*on_losses, on_score):
+        axes.set_xlabel("Epoch (as far as all seeds of a system went)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
-    right.legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     figure.savefig(path, dpi=150)
 
 
-def draw_transfer(rows: dict[str, dict[str, float]], path: Path) -> None:
-    """A field for each group, by what was learnt beside it: its score, coloured by column."""
+def draw_transfer(rows: Mapping[str, Mapping[str, float]], path: Path, split: str) -> None:
+    """A field for each group, by what was learnt beside it: its score, coloured by column.
+
+    The colours are the same in every figure, so that chance does not look like much.
+    """
     groups = list(next(iter(rows.values())))
     values = np.array([[row.get(group, np.nan) for group in groups] for row in rows.values()])
     shade = values - np.nanmean(values, axis=0)
-    limit = max(float(np.nanmax(np.abs(shade))), 1e-9)
     figure = Figure(figsize=(1.4 * len(groups) + 3, 0.5 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shade, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    axes.imshow(shade, cmap="PuOr", vmin=-_FULL, vmax=_FULL, aspect="auto")
     axes.set_xticks(range(len(groups)), groups)
     axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_title("Dev score of a group, by what was learnt", loc="left")
+    axes.set_title(f"Score of a group on {split}, by what was learnt", loc="left")
     for y, x in np.ndindex(*values.shape):
         if np.isfinite(values[y, x]):
-            color = "white" if abs(shade[y, x]) > 0.6 * limit else "black"
+            color = "white" if abs(shade[y, x]) > 0.6 * _FULL else "black"
             axes.text(x, y, f"{values[y, x]:.3f}", ha="center", va="center", color=color)
     figure.savefig(path, dpi=150)
 

@@ -1,24 +1,21 @@
 """What an experiment writes: the paper's tables, differences, transfer, figures, and a page of them all."""
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpus_lonely import metrics
-from corpus_lonely.files import atomic_path, write_json
+from corpus_lonely.files import atomic_path, finite, write_json
 from corpus_lonely.metrics import BINARY_METRICS, DISTRIBUTION_METRICS, Array
 from corpus_lonely.training.curve import draw_weights, weight_panels
 from corpus_lonely.training.experiment import figures, tables
-from corpus_lonely.training.experiment.compare import (
-    Difference,
-    differences,
-    mean_results,
-)
+from corpus_lonely.training.experiment.compare import Difference, differences
+from corpus_lonely.training.experiment.rows import Names, rows_of, seeds_told
 from corpus_lonely.training.experiment.runs import Trained, alone, averaged
-from corpus_lonely.training.experiment.spec import Experiment, paper
-from corpus_lonely.training.experiment.tables import Block, Cell, Row, Table
+from corpus_lonely.training.experiment.spec import Experiment
+from corpus_lonely.training.experiment.tables import Block, Row, Table
+from corpus_lonely.training.experiment.transfer import scores, shared_seeds
 from corpus_lonely.training.labels import LabelledPosts
+from corpus_lonely.training.settings import TrainSettings
 
 _SHOWN = ("f1", "accuracy", "cosine", "intersection", "js")
 """Metrics of the page's differences; the CSV has all."""
@@ -41,7 +38,9 @@ class Report:
         self._train_means_L = train_means_L
         self._missing = missing
         self._by_name = {entry.system.name: entry for entry in trained}
+        self._members: dict[str, list[Trained]] = {}
         self._systems = list(self._with_ensembles())
+        self._names = Names(self._members, len(experiment.seeds))
         self._taxonomy = posts.targets.taxonomy
 
     def _with_ensembles(self) -> Iterator[Trained]:
@@ -60,24 +59,23 @@ class Report:
         if sum(len(member.predicted_SNL) for member in members) > 1:
             mean = averaged(members, self._posts)
             self._by_name[mean.system.name] = mean
+            self._members[mean.system.name] = members
             yield mean
 
     def write(self) -> Path:
         """Writes everything; returns the page."""
         compared = self._compared()
-        transfer = self._transfer()
         pieces = [self._head()]
         for number, table in ((3, self._table_3()), (4, self._table_4())):
             pieces.append(tables.markdown(table))
             self._text(f"tables/table-{number}.md", tables.markdown(table))
             self._text(f"tables/table-{number}.csv", tables.tidy(table))
-            self._text(f"tables/table-{number}.tex", tables.latex(table))
+            self._text(f"tables/table-{number}.tex", tables.latex(table, f"tab:table-{number}"))
         if compared:
             pieces.append(self._differences(compared))
-        if transfer:
-            pieces.append(self._write_transfer(transfer))
+        pieces += [self._transfer(name) for name in self._experiment.transfer]
         pieces.append(self._draw())
-        write_json(self._out / "results.json", self._plain())
+        write_json(self._out / "results.json", finite(self._plain()))
         self._text("report.md", "\n".join(pieces))
         return self._out / "report.md"
 
@@ -91,8 +89,13 @@ class Report:
                 "",
                 f"{len(self._posts):,} posts; the categories are judged on the {lonely:,} truly lonely ones, "
                 "whatever was predicted. Mean ± standard deviation (n - 1) over "
-                f"seeds {seeds}. {_flatters(self._experiment)}The paper's rows are of its test split.",
+                f"seeds {seeds}; bold is the best of our rows of several seeds. {_flatters(self._experiment)}"
+                "The paper's rows are of its test split.",
                 "",
+                "KL is infinite (inf) where a label that somebody voted for has probability exactly 0 in one post or "
+                "more; it then has no difference.",
+                "",
+                *self._joined(),
                 *(
                     [f"**Not all runs are done.** Seeds so far: {'; '.join(lacking)}.", ""]
                     if lacking
@@ -100,6 +103,18 @@ class Report:
                 ),
             ]
         )
+
+    def _joined(self) -> list[str]:
+        """What the means of models are made of."""
+        if not self._members:
+            return []
+        groups = [group.name for group in self._taxonomy.groups]
+        return [
+            "Means of models, each group of those that learnt it with the fewest others:",
+            "",
+            *self._names.explained(groups),
+            "",
+        ]
 
     def _lacking(self) -> list[str]:
         """Systems that lack seeds, with those that they have."""
@@ -112,40 +127,28 @@ class Report:
 
     def _table_3(self) -> Table:
         root = self._taxonomy.root.name
-        block = Block(root.capitalize(), tuple(self._rows(root)))
+        block = Block(root.capitalize(), self._rows(root))
         return Table("Lonely or not, as the paper's table 3", BINARY_METRICS, (block,))
 
     def _table_4(self) -> Table:
         blocks = tuple(
-            Block(category.name.capitalize(), tuple(self._rows(category.name)))
+            Block(category.name.capitalize(), self._rows(category.name))
             for category in self._taxonomy.categories
         )
         caption = "Fine-grained distributions, as the paper's table 4, with KL and JS in nats"
         return Table(caption, DISTRIBUTION_METRICS, blocks)
 
-    def _rows(self, group: str) -> list[Row]:
-        rows = []
-        for entry in self._systems:
-            if entry.system.paper:
-                theirs = paper()[entry.system.paper]
-                cells: dict[str, Cell] = {name: (a, b) for name, (a, b) in theirs[group].items()}
-                rows.append(Row(f"Paper: {theirs['title']}", cells, ours=False))
-            if group in entry.results[0]:
-                rows.append(Row(entry.system.name, mean_results(entry.results)[group]))
-        for name, results in metrics.baselines(self._posts.targets, self._train_means_L).items():
-            rows.append(Row(f"Guess: {name}", _certain(results[group]), ours=False))
-        if group != self._taxonomy.root.name:
-            floors = metrics.floors(self._posts.targets)[group]
-            rows.append(Row("Best of any softmax", _certain(floors), ours=False))
-        return rows
+    def _rows(self, group: str) -> tuple[Row, ...]:
+        targets = self._posts.targets
+        return tuple(rows_of(group, self._systems, self._names, targets, self._train_means_L))
 
-    def _compared(self) -> dict[str, list[Difference]]:
+    def _compared(self) -> list[tuple[Trained, list[Difference]]]:
         baseline = self._by_name[self._experiment.baseline]
-        return {
-            entry.system.name: self._against(entry, baseline)
+        return [
+            (entry, self._against(entry, baseline))
             for entry in self._systems
             if entry is not baseline
-        }
+        ]
 
     def _against(self, entry: Trained, baseline: Trained) -> list[Difference]:
         groups = [group for group in baseline.results[0] if group in entry.results[0]]
@@ -157,74 +160,71 @@ class Report:
             self._experiment.replicates,
         )
 
-    def _differences(self, compared: dict[str, list[Difference]]) -> str:
-        self._text("tables/differences.csv", tables.differences_csv(compared))
+    def _differences(self, compared: list[tuple[Trained, list[Difference]]]) -> str:
+        plain = {self._names.name(entry): found for entry, found in compared}
+        self._text("tables/differences.csv", tables.differences_csv(plain))
+        blocks = [
+            tables.one_block(group.name.capitalize(), self._of_group(compared, group.name), _SHOWN)
+            for group in self._taxonomy.groups
+        ]
         return "\n".join(
             [
                 f"## Less {self._experiment.baseline}",
                 "",
-                "Differences with 95 % intervals of a paired bootstrap over posts "
-                f"({self._experiment.replicates:,} replicates); bold where they leave 0 out. What another "
-                "seed would change is not in them, and of so many intervals some miss by chance.",
+                "Differences with 95 % intervals over posts (a paired bootstrap, "
+                f"{self._experiment.replicates:,} replicates) and over seeds (by their spread, of which so few tell "
+                "little: intervals are wide); bold where they leave 0 out. Of so many intervals some miss by chance. "
+                'Rows "over posts alone" have one seed, or one mean of models, on a side: what another seed would '
+                "change is not in their intervals, and they are never bold.",
                 "",
-                tables.differences_markdown(compared, _SHOWN),
+                *blocks,
             ]
         )
 
-    def _transfer(self) -> dict[str, dict[str, dict[str, float]]]:
-        """System to what was learnt to each group's score, the mean over the seeds."""
+    def _of_group(
+        self, compared: list[tuple[Trained, list[Difference]]], group: str
+    ) -> dict[str, list[Difference]]:
+        """The differences in one group of those that learnt it, by the system as it is printed."""
         found = {}
-        for name in self._experiment.transfer:
-            together = self._by_name[name]
-            rows = {"all together": self._scores(together)}
-            for group in self._taxonomy.groups:
-                entry = self._by_name[alone(together.system, group.name).name]
-                rows[f"{group.name} alone"] = self._scores(entry)
-            found[name] = rows
+        for entry, every in compared:
+            label = tables.labelled(self._names.name(entry), self._names.note(entry, group))
+            if some := [one for one in every if one.group == group]:
+                found[label] = some
         return found
 
-    def _scores(self, entry: Trained) -> dict[str, float]:
-        """Of each group in which the system has learnt something."""
-        by_seed = [
-            {g: metrics.selection_score({g: v}, self._taxonomy) for g, v in one.items()}
-            for one in entry.results
-        ]
-        return {g: sum(one[g] for one in by_seed) / len(by_seed) for g in by_seed[0]}
-
-    def _write_transfer(self, transfer: dict[str, dict[str, dict[str, float]]]) -> str:
+    def _transfer(self, name: str) -> str:
         groups = [group.name for group in self._taxonomy.groups]
-        pieces = []
-        for name, rows in transfer.items():
-            together = self._by_name[name]
-            gained = {
-                group: self._against(together, self._by_name[alone(together.system, group).name])
-                for group in groups
-            }
-            slug = together.system.slug
-            full = {
-                learnt: {group: scores.get(group, math.nan) for group in groups}
-                for learnt, scores in rows.items()
-            }
-            figures.draw_transfer(full, self._figure(f"transfer-{slug}.png"))
-            self._text(f"tables/transfer-{slug}.csv", tables.differences_csv(gained))
-            pieces += [
+        together = self._by_name[name]
+        single = {group: self._by_name[alone(together.system, group).name] for group in groups}
+        gained = {
+            group: self._against(*shared_seeds(together, entry)) for group, entry in single.items()
+        }
+        slug = together.system.slug
+        rows = scores(together, single, self._taxonomy)
+        figures.draw_transfer(rows, self._figure(f"transfer-{slug}.png"), self._experiment.split)
+        self._text(f"tables/transfer-{slug}.csv", tables.differences_csv(gained))
+        return "\n".join(
+            [
                 f"## Transfer: {name}",
                 "",
                 "Each group learnt together with the others, less learnt alone from as many steps over the same "
-                "posts, with intervals as above. What is learnt alone also chose its checkpoint by that group alone. "
-                "Where a similarity is below 0 the others' company costs the group something: that is "
-                "negative transfer.",
+                "posts and with the same seeds, with intervals as above. What is learnt alone also chose its "
+                "checkpoint by that group alone. Where a similarity is below 0 the others' company costs the group "
+                "something: that is negative transfer.",
                 "",
                 tables.one_block("Together less alone", gained, _SHOWN),
                 f"![Transfer](figures/transfer-{slug}.png)",
                 "",
             ]
-        return "\n".join(pieces)
+        )
 
     def _draw(self) -> str:
         pieces = ["## Over training", ""]
-        courses = {e.system.name: e.histories for e in self._systems if e.histories}
-        figures.draw_learning(courses, self._figure("learning.png"))
+        trained = [entry for entry in self._systems if entry.histories]
+        told = [f"{e.system.name} ({seeds_told(len(e.histories))})" for e in trained]
+        courses = {name: e.histories for name, e in zip(told, trained, strict=True)}
+        losses = {name: self._loss(e) for name, e in zip(told, trained, strict=True)}
+        figures.draw_learning(courses, losses, self._figure("learning.png"))
         pieces += ["![Learning curves](figures/learning.png)", ""]
         for entry in self._systems:
             if entry.histories and weight_panels(entry.histories[0]):
@@ -233,6 +233,13 @@ class Report:
                 draw_weights(entry.histories, self._figure(name), title)
                 pieces += [f"![{title}](figures/{name})", ""]
         return "\n".join(pieces)
+
+    def _loss(self, entry: Trained) -> str:
+        """What the loss that its curve shows is called."""
+        options = {**self._experiment.train, **entry.system.options}
+        sparse = options.get("output", "softmax") != "softmax"
+        told = "Fenchel-Young" if sparse else options.get("loss", TrainSettings.loss)
+        return f"Loss, eq. 1 ({'KL' if told == 'kl' else told})"
 
     def _plain(self) -> dict[str, Any]:
         systems: dict[str, dict[str, Any]] = {
@@ -260,7 +267,3 @@ def _flatters(experiment: Experiment) -> str:
     if experiment.split != "dev":
         return ""
     return "Checkpoints were chosen by their score on dev, so figures on dev flatter a little. "
-
-
-def _certain(values: dict[str, float]) -> dict[str, Cell]:
-    return {name: (value, math.nan) for name, value in values.items()}

@@ -25,6 +25,12 @@ Cell = tuple[float, float]
 """Mean and standard deviation; no deviation is NaN."""
 
 
+def labelled(name: str, *notes: str) -> str:
+    """A name with notes behind it, as far as there are some."""
+    told = "; ".join(note for note in notes if note)
+    return f"{name} ({told})" if told else name
+
+
 @dataclass(frozen=True)
 class Row:
     """One system, or one line of the paper's."""
@@ -33,7 +39,18 @@ class Row:
     cells: dict[str, Cell]
     """Metric to what is printed; what is missing is left empty."""
     ours: bool = True
-    """Whether it competes for the bold figure of its column."""
+    note: str = ""
+    """Printed behind the name."""
+
+    @property
+    def competes(self) -> bool:
+        """Whether it may have the bold figure of a column: one run may be best by luck."""
+        return self.ours and not all(math.isnan(deviation) for _, deviation in self.cells.values())
+
+    @property
+    def label(self) -> str:
+        """The name as it is printed."""
+        return labelled(self.name, self.note)
 
 
 @dataclass(frozen=True)
@@ -55,95 +72,102 @@ class Table:
 
 
 def markdown(table: Table) -> str:
-    """For a page; the best of our own rows in each column is bold."""
-    heads = [
-        f"{HEADINGS[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in table.columns
-    ]
+    """For a page; the best of our own rows of several seeds is bold in each column."""
+    heads = [_heading(name) for name in table.columns]
     lines = [f"## {table.caption}", ""]
     for block in table.blocks:
         best = _best(block, table.columns)
         lines += [_pipe([block.title, *heads]), _pipe(["---", *["---:"] * len(heads)])]
         for row in block.rows:
             cells = [_cell(row, name, best, "**{}**", " ± ") for name in table.columns]
-            lines.append(_pipe([row.name, *cells]))
+            lines.append(_pipe([row.label, *cells]))
         lines.append("")
     return "\n".join(lines)
 
 
-def latex(table: Table) -> str:
-    """A `table` environment for a paper that uses the package booktabs."""
+def latex(table: Table, label: str) -> str:
+    """A `table` environment a block: one of all would be longer than a page.
+
+    label: begins the names for `ref`; the block's title follows.
+    """
+    head = "% needs \\usepackage{booktabs} and \\usepackage{graphicx} in the preamble"
+    return "\n".join([head, *(_latex_block(table, block, label) for block in table.blocks)])
+
+
+def _latex_block(table: Table, block: Block, label: str) -> str:
     arrows = [
         r"$\downarrow$" if name in LOWER_IS_BETTER else r"$\uparrow$" for name in table.columns
     ]
     heads = [f"{HEADINGS[name]} {arrow}" for name, arrow in zip(table.columns, arrows, strict=True)]
+    best = _best(block, table.columns)
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escape(table.caption)}}}",
+        rf"\caption{{{_escape(f'{block.title}: {table.caption}')}}}",
+        rf"\label{{{label}-{block.title.lower()}}}",
+        r"\resizebox{\textwidth}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
         r"\toprule",
-        " & ".join(["", *heads]) + r" \\",
+        " & ".join([_escape(block.title), *heads]) + r" \\",
+        r"\midrule",
     ]
-    for block in table.blocks:
-        best = _best(block, table.columns)
-        lines += [
-            r"\midrule",
-            rf"\multicolumn{{{len(heads) + 1}}}{{c}}{{{_escape(block.title)}}} \\",
-        ]
-        for row in block.rows:
-            cells = [_cell(row, name, best, r"\textbf{{{}}}", r" $\pm$ ") for name in table.columns]
-            lines.append(" & ".join([_escape(row.name), *cells]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    for row in block.rows:
+        cells = [_cell(row, name, best, r"\textbf{{{}}}", r" $\pm$ ") for name in table.columns]
+        lines.append(" & ".join([_escape(row.label), *cells]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""]
     return "\n".join(lines)
 
 
 def tidy(table: Table) -> str:
-    """CSV, a line a figure: group, system, whose, metric, mean, deviation."""
+    """CSV, a line a figure: group, system, whose, note, metric, mean, deviation."""
     lines = [
-        [block.title.lower(), row.name, "ours" if row.ours else "other", metric, *map(_plain, cell)]
+        [
+            *(block.title.lower(), row.name, "ours" if row.ours else "other", row.note, metric),
+            *map(_plain, cell),
+        ]
         for block in table.blocks
         for row in block.rows
         for metric, cell in row.cells.items()
     ]
-    return comma_separated(("group", "system", "whose", "metric", "mean", "sd"), lines)
-
-
-def differences_markdown(rows: dict[str, list[Difference]], columns: Sequence[str]) -> str:
-    """Each system's differences in some metrics, a block a group; those that leave 0 out are bold.
-
-    rows: system to its differences, every group's.
-    """
-    groups = dict.fromkeys(entry.group for entries in rows.values() for entry in entries)
-    blocks = []
-    for group in groups:
-        found = {
-            system: [entry for entry in entries if entry.group == group]
-            for system, entries in rows.items()
-        }
-        blocks.append(one_block(group.capitalize(), found, columns))
-    return "\n".join(blocks)
+    return comma_separated(("group", "system", "whose", "note", "metric", "mean", "sd"), lines)
 
 
 def one_block(title: str, rows: dict[str, list[Difference]], columns: Sequence[str]) -> str:
-    """One block of `differences_markdown`: rows of whatever groups, each with the metrics it has."""
+    """A table of differences; those that leave 0 out are bold.
+
+    rows: what is printed in front, to its differences, of whatever groups; each has the metrics it has.
+    """
     known = {entry.metric for entries in rows.values() for entry in entries}
     shown = [name for name in columns if name in known]
-    lines = [_pipe([title, *(HEADINGS[name] for name in shown)])]
+    lines = [_pipe([title, *map(_heading, shown)])]
     lines += [_pipe(["---", *["---:"] * len(shown)])]
     for name, entries in rows.items():
         cells = {entry.metric: _difference(entry) for entry in entries}
-        lines.append(_pipe([name, *(cells.get(metric, "") for metric in shown)]))
+        lines.append(_pipe([_over(name, entries), *(cells.get(metric, "") for metric in shown)]))
     return "\n".join([*lines, ""])
+
+
+def _over(name: str, entries: Sequence[Difference]) -> str:
+    """The name, and what its intervals are over where seeds are not in them."""
+    if all(entry.over_seeds for entry in entries):
+        return name
+    if name.endswith(")"):
+        return f"{name[:-1]}; over posts alone)"
+    return labelled(name, "over posts alone")
 
 
 def differences_csv(rows: dict[str, list[Difference]]) -> str:
     """CSV, a line a difference."""
     lines = [
-        [e.group, system, e.metric, *map(_plain, (e.value, e.low, e.high))]
+        [
+            *(e.group, system, e.metric, *map(_plain, (e.value, e.low, e.high))),
+            "posts and seeds" if e.over_seeds else "posts",
+        ]
         for system, entries in rows.items()
         for e in entries
     ]
-    return comma_separated(("group", "system", "metric", "difference", "low", "high"), lines)
+    heads = ("group", "system", "metric", "difference", "low", "high", "interval_over")
+    return comma_separated(heads, lines)
 
 
 def comma_separated(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -155,9 +179,14 @@ def comma_separated(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str
     return out.getvalue()
 
 
+def _heading(metric: str) -> str:
+    """With the direction that is better; of a difference too."""
+    return f"{HEADINGS[metric]} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+
+
 def _best(block: Block, columns: Sequence[str]) -> dict[str, str]:
-    """The best figure of our own rows, as it is printed; none where one row has no rival."""
-    ours = [row for row in block.rows if row.ours]
+    """The best figure of the rows that compete, as it is printed; none where one row has no rival."""
+    ours = [row for row in block.rows if row.competes]
     best = {}
     for name in columns if len(ours) > 1 else ():
         values = [row.cells[name][0] for row in ours if name in row.cells]
@@ -171,12 +200,14 @@ def _cell(row: Row, name: str, best: dict[str, str], bold: str, between: str) ->
         return ""
     mean, deviation = row.cells[name]
     shown = _figure(mean)
-    if row.ours and best.get(name) == shown:
+    if row.competes and best.get(name) == shown:
         shown = bold.format(shown)
     return shown if math.isnan(deviation) else f"{shown}{between}{_figure(deviation)}"
 
 
 def _difference(entry: Difference) -> str:
+    if math.isnan(entry.value):
+        return "none"
     shown = f"{entry.value:+.4f}"
     return f"{f'**{shown}**' if entry.clear else shown} [{entry.low:+.4f}, {entry.high:+.4f}]"
 
@@ -190,10 +221,15 @@ def _plain(value: float) -> str:
 
 
 def _pipe(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    escaped = [cell.replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+_LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
 
 
 def _escape(text: str) -> str:
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return text.translate(_LATEX)

@@ -90,6 +90,8 @@ def test_a_run_learns_and_leaves_a_folder_that_others_take(adapted: Path, posts:
     assert [path.name for path in adapted.parent.iterdir()] == ["encoder"]  # tokens are gone too
     card = files["README.md"].read_text()
     assert "no tool of diagnosis" in card
+    assert "\nlicense: other  # fill in" in card
+    assert f"From {', '.join(report['settings']['inputs'])}. Learnt from" in card
     assert "base_model:" not in card  # its base is a folder here: no hub knows it
     assert f"{report['perplexity']['after']:.3f}" in card
     for name in ("README.md", "config.json", "tokenizer_config.json"):

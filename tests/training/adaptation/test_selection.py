@@ -21,8 +21,10 @@ from corpus_lonely.training.adaptation.selection import (
     held_out_count,
     labelled_posts,
     plain_id,
+    posts_of,
     select,
     select_dev,
+    told_apart,
 )
 from tests.tiny import save_rows, tiny_rows
 from tests.training.adaptation.made import made_texts, write_posts
@@ -119,6 +121,29 @@ def test_labelled_sets_give_all_their_splits_but_train(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"body": ["a"]}).save_to_disk(str(tmp_path / "other" / "dev"))
     with pytest.raises(LabelsError, match=r"\(dev\): has no column text; its columns are body"):
         labelled_posts(str(tmp_path / "other"))
+
+
+def test_numbers_of_rows_are_no_ids(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "text": f"labelled {n}"} for n in range(3)]
+    datasets.Dataset.from_list(rows).save_to_disk(str(tmp_path / "labels" / "dev_set"))
+    excluded = labelled_posts(str(tmp_path / "labels"))
+    assert (excluded.ids, excluded.posts) == (frozenset(), 3)
+    texts = [
+        "another post",
+        "labelled  2",
+        "labelled 1.",
+    ]  # white space is made alike, a full stop is not
+    path = write_posts(tmp_path / "p.parquet", texts, post_id=["0", "1", "2"])
+    assert [Role(role).name for role in chosen(path, excluded).roles_N] == [
+        "TRAINED_ON",
+        "EXCLUDED_BY_TEXT",
+        "TRAINED_ON",
+    ]
+    assert posts_of(open_posts(str(path))).ids == frozenset()
+    assert told_apart(["123456", "9lek1h"]) == {
+        "123456",
+        "9lek1h",
+    }  # one of Reddit's may be all digits
 
 
 def test_ids_are_those_of_submissions() -> None:
