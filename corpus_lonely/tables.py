@@ -124,6 +124,42 @@ def author_key_of(facts: Mapping[str, Any]) -> str | None:
     return PLAIN_NAMES if key is None and facts.get("table") == "posts" else key
 
 
+def one_author_key(files: Iterable[tuple[str, Mapping[str, Any]]]) -> str | None:
+    """What `author_key_of` tells of all files that tell it; InputError when they tell several keys.
+
+    files: each one's address, and the facts in its footer.
+    """
+    known: str | None = None
+    for where, facts in files:
+        key = author_key_of(facts)
+        if known and key and key != known:
+            raise InputError(
+                f"has authors hashed with another key ({key}) than the files before it ({known}), so "
+                "that one person would count as two",
+                where=where,
+                hint="Ingest all with one --author-key, or take them one at a time",
+            )
+        known = known or key
+    return known
+
+
+def hashed_ids_of(facts: Mapping[str, Any]) -> bool | None:
+    """Whether a file's ids of posts are hashed (`--hash-ids`); None if nobody tells.
+
+    facts: of its footer, be it of posts, of marks or of scores.
+    """
+    told: bool | None = facts.get("hash_ids")
+    if told is None and facts.get("table") == "posts":
+        told = bool((facts.get("settings") or {}).get("hash_ids"))
+    return told
+
+
+def any_hashed_ids(files: Iterable[Mapping[str, Any]]) -> bool | None:
+    """Whether one of several files has hashed ids; None where none has, and some do not tell."""
+    told = {hashed_ids_of(facts) for facts in files}
+    return True if True in told else None if None in told else False
+
+
 def row_groups(path: str | Place) -> list[int]:
     """How many rows each row group of a Parquet file has; nothing but its footer is read."""
     with _opened(path) as file:

@@ -385,6 +385,18 @@ def test_purged_posts_leave_no_trace(tmp_path: Path) -> None:
     assert "marks do not say whose they are" in refused.output
 
 
+def test_posts_of_two_keys_are_not_compared(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        dump = write_dump(tmp_path / f"{name}.gz", [submission(name, selftext=text(1))])
+        ingest_dumps([dump], tmp_path / "all" / name, IngestSettings(hash_ids=bool(number)))
+    refused = run(
+        "mark", "--input", f"{tmp_path}/all/[ab]", "--out", tmp_path / "m", "--near-duplicates"
+    )
+    assert refused.exit_code == 1
+    assert "has authors hashed with another key" in refused.output
+    assert not (tmp_path / "m").exists()
+
+
 def test_an_authors_posts_are_purged_from_posts_and_marks_together(tmp_path: Path) -> None:
     lines = [
         submission(id=f"p{number}", author=f"name{number % 3}", selftext=text(number // 2))
