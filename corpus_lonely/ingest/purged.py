@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from corpus_lonely.deletions import HASHED_ID
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.parquet import open_parquet
@@ -19,7 +20,6 @@ _SCHEMA = pa.schema(
     ]
 )
 _POST, _AUTHOR = "post", "author"
-_HASHED_ID = r"^(t[13]_)?[0-9a-f]{32}$"
 COUNTS = pl.DataFrame(
     schema={"month": pl.String, "subreddit": pl.String, "kind": pl.String, "purged": pl.Int64}
 )
@@ -110,7 +110,7 @@ def read_purged(path: Path) -> Purged | None:
     posts, authors = (table.filter(what=what)["value"] for what in (_POST, _AUTHOR))
     facts = footer(path)
     # older lists do not say it
-    hashed = facts.get("hash_ids", bool(posts.str.contains(_HASHED_ID).any()))
+    hashed = facts.get("hash_ids", bool(posts.str.contains(HASHED_ID).any()))
     return Purged(posts, authors, facts.get("author_key"), hashed)
 
 
