@@ -96,6 +96,25 @@ def test_what_is_spoilt_is_named(made: Path, how: str) -> None:
     assert "Error: " in ran.output.splitlines()[-1]
 
 
+def test_files_that_broke_off_are_told_until_they_are_read_whole(tmp_path: Path) -> None:
+    whole = write_dump(tmp_path / "d.gz", dirty(1)).read_bytes()
+    cut = tmp_path / "elsewhere" / "d.gz"
+    cut.parent.mkdir()
+    cut.write_bytes(whole[:-200])
+    ingest_dumps([cut, write_dump(tmp_path / "other.gz", dirty(2))], tmp_path / "posts")
+    ran = describe(tmp_path / "posts")
+    assert ran.exit_code == 0
+    assert "2 read; broken off: d.gz" in ran.stdout
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("Broken: ")]
+    assert line.startswith(f"Broken: {cut}: ")
+    ingest_dumps([tmp_path / "d.gz"], tmp_path / "posts")
+    ran = describe(tmp_path / "posts")
+    assert "3 read; broken off once, read whole later: d.gz" in ran.stdout
+    assert "Broken: " not in ran.stdout
+    told = inspect_posts(tmp_path / "posts")
+    assert (told.broken, told.repaired) == ({}, [str(cut)])
+
+
 def test_sums_that_do_not_hold_are_named(made: Path) -> None:
     path = made.with_name("posts.about") / "coverage.parquet"
     table = pl.DataFrame(pq.read_table(path))
