@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.files import atomic_path
+from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.seal import BLANK_SEAL, seal
 from corpus_lonely.storage import Place, RemotePath
 from corpus_lonely.taxonomy import Taxonomy, schema_file
@@ -200,7 +200,12 @@ def sealed_bytes(table: pa.Table) -> bytes:
     return seal(sink.getvalue().to_pybytes())
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
+def write_parquet(table: pa.Table, path: Path, *, private: bool = False) -> None:
+    """Writes one Parquet file, whole or not at all (see `files.atomic_path`).
+
+    private: readable by its owner alone, from its first byte on.
+    """
     with atomic_path(path) as temporary:
+        if private:
+            open_private(temporary, new=True).close()
         pq.write_table(table, temporary, compression=_COMPRESSION, write_page_checksum=True)

@@ -86,12 +86,12 @@ class Purged:
         return found
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Whole or not at all; for its owner alone, as it may name those who asked to be deleted."""
         rows = [(_POST, value) for value in self.posts] + [(_AUTHOR, v) for v in self.authors]
         what, values = zip(*rows, strict=True) if rows else ((), ())
         facts = {"table": "purged", "author_key": self.author_key, "hash_ids": self.hash_ids}
         schema = with_footer(_SCHEMA, facts)
-        write_parquet(pa.table([list(what), list(values)], schema=schema), path)
+        write_parquet(pa.table([list(what), list(values)], schema=schema), path, private=True)
 
 
 def read_purged(path: Path) -> Purged | None:
