@@ -10,6 +10,8 @@ PREFIXES = ("t3", "t1")
 """Of submissions and of comments."""
 NOBODY = frozenset({"[deleted]", "[removed]"})
 """Authors' names that are none."""
+HASHED_ID = r"^(t[13]_)?[0-9a-f]{32}$"
+"""What an id looks like that `--hash-ids` has hashed."""
 _ID = re.compile(r"t[13]_\S{1,200}")
 _BARE = re.compile(r"(?!t\d_)\S{1,200}")
 _USER = re.compile(r"^/?u/(?=.)")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.errors import InputError
-from corpus_lonely.files import atomic_path
+from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.seal import BLANK_SEAL, seal
 from corpus_lonely.storage import Place, RemotePath
 from corpus_lonely.taxonomy import Taxonomy, schema_file
@@ -127,6 +127,42 @@ def author_key_of(facts: Mapping[str, Any]) -> str | None:
     return PLAIN_NAMES if key is None and facts.get("table") == "posts" else key
 
 
+def one_author_key(files: Iterable[tuple[str, Mapping[str, Any]]]) -> str | None:
+    """What `author_key_of` tells of all files that tell it; InputError when they tell several keys.
+
+    files: each one's address, and the facts in its footer.
+    """
+    known: str | None = None
+    for where, facts in files:
+        key = author_key_of(facts)
+        if known and key and key != known:
+            raise InputError(
+                f"has authors hashed with another key ({key}) than the files before it ({known}), so "
+                "that one person would count as two",
+                where=where,
+                hint="Ingest all with one --author-key, or take them one at a time",
+            )
+        known = known or key
+    return known
+
+
+def hashed_ids_of(facts: Mapping[str, Any]) -> bool | None:
+    """Whether a file's ids of posts are hashed (`--hash-ids`); None if nobody tells.
+
+    facts: of its footer, be it of posts, of marks or of scores.
+    """
+    told: bool | None = facts.get("hash_ids")
+    if told is None and facts.get("table") == "posts":
+        told = bool((facts.get("settings") or {}).get("hash_ids"))
+    return told
+
+
+def any_hashed_ids(files: Iterable[Mapping[str, Any]]) -> bool | None:
+    """Whether one of several files has hashed ids; None where none has, and some do not tell."""
+    told = {hashed_ids_of(facts) for facts in files}
+    return True if True in told else None if None in told else False
+
+
 def row_groups(path: str | Place) -> list[int]:
     """How many rows each row group of a Parquet file has; nothing but its footer is read."""
     with _opened(path) as file:
@@ -167,7 +203,12 @@ def sealed_bytes(table: pa.Table) -> bytes:
     return seal(sink.getvalue().to_pybytes())
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Writes one Parquet file, whole or not at all (see `files.atomic_path`)."""
+def write_parquet(table: pa.Table, path: Path, *, private: bool = False) -> None:
+    """Writes one Parquet file, whole or not at all (see `files.atomic_path`).
+
+    private: readable by its owner alone, from its first byte on.
+    """
     with atomic_path(path) as temporary:
+        if private:
+            open_private(temporary, new=True).close()
         pq.write_table(table, temporary, compression=_COMPRESSION, write_page_checksum=True)

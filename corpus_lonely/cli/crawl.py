@@ -98,6 +98,11 @@ def _tell(done: "CrawlReport", out: Path) -> None:
         tell(done.ingest, out)
     else:
         click.echo(f"{out}: nothing to add")
+    for name, count in done.passed_over.items():
+        click.echo(
+            f"Note: r/{name}: {count:,} items were passed over, for they have no name, id or date",
+            err=True,
+        )
     for name, reason in done.refused.items():
         click.echo(f"Error: r/{name} {reason}", err=True)
     for name, things in done.set_aside.items():

@@ -90,7 +90,8 @@ def describe(
     gaps; whether every month is whole and the numbers add up. Scores: which model, posts, settings and
     versions made them, what stands and what is missing, and whether every part is whole and belongs to the
     rest. A model or an encoder: what it was made from. Exit status 1 when a part is bad, or when --verify
-    finds other scores; parts of scores that are only missing are told. No text of a post is ever shown.
+    finds other scores; parts of scores that are only missing, and files of posts that broke off, are told.
+    No text of a post is ever shown.
     """
     kind = kind_of(folder)
     _check_options(context, kind)

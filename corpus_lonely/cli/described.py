@@ -80,6 +80,10 @@ def _print(description: "PostsDescription", by: str) -> None:
         click.echo(f"Gap: {len(gaps) - _NAMED:,} more; --json names them")
     days = "" if description.checked else " Days were not looked at (--no-check)."
     click.echo(f"{'No gap found. ' if not gaps else ''}{RULE}.{days}")
+    for name, reason in description.broken.items():
+        click.echo(
+            f"Broken: {name}: {reason}. What stands before is here; get the file again, and ingest it"
+        )
     for name, reason in description.bad.items():
         click.echo(f"Bad: {name}: {reason}")
     dropped = sum(description.dropped.values())

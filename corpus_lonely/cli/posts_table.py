@@ -40,9 +40,15 @@ def _facts(description: "PostsDescription") -> Iterator[tuple[str, str]]:
     span = f", {months[0]} to {months[-1]}" if months else ""
     names = description.coverage["subreddit"].n_unique()
     yield "Posts", f"{description.posts:,}{span}; {names:,} subreddit{'s' * (names != 1)}"
-    broken = [file["name"] for file in description.files if file["broken"]]
-    told = f"; broken off: {', '.join(Path(name).name for name in broken)}" if broken else ""
-    yield "Files", f"{len(description.files):,} read{told}"
+    told = [
+        f"{what}: {', '.join(Path(name).name for name in names)}"
+        for what, names in (
+            ("broken off", description.broken),
+            ("broken off once, read whole later", description.repaired),
+        )
+        if names
+    ]
+    yield "Files", "; ".join([f"{len(description.files):,} read", *told])
     yield (
         "Settings",
         ", ".join(f"{key} {shown_setting(key, value)}" for key, value in settings.items()),

@@ -1,5 +1,6 @@
 """The command `corpus-lonely purge`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import click
 from corpus_lonely.cli.kinds import kind_of
 from corpus_lonely.cli.options import FILE, PLACE, common
 from corpus_lonely.cli.progress import TerminalProgress
+from corpus_lonely.cli.purge_keys import Wanted, hide
 from corpus_lonely.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     "--author-key",
     type=FILE,
     show_default="POSTS.about/author.key",
-    help="The key that authors were hashed with.",
+    help="The key that authors, and ids with --hash-ids, were hashed with: needed for marks and scores "
+    "without their posts.",
 )
 @common
 def purge(
@@ -58,15 +61,27 @@ def purge(
     if not ids and not authors:
         raise click.UsageError("name what to purge with --ids, --authors or both")
     kinds = _kinds(folders, by_author=authors is not None)
-    wanted = read_ids(ids, prefix) if ids else []
-    names = read_authors(authors) if authors else []
-    hashes, hidden = set[str](), set(wanted)
+    wanted = Wanted(read_ids(ids, prefix) if ids else [], read_authors(authors) if authors else [])
+    hide(wanted, folders, kinds, author_key)
+    taken, bad = _purge(folders, kinds, wanted, author_key)
+    if not taken and not bad:
+        theirs = ", and that the key is theirs" if author_key else ""
+        click.echo(
+            "No rows matched: nothing of what was asked for is there, or it was taken out before. Check "
+            f"that ids have the form t3_... or t1_..., as the posts have them, that names are whole{theirs}"
+        )
+    if bad:
+        raise click.exceptions.Exit(1)
+    click.echo(f"Next: corpus-lonely describe {folders[-1]}")
+
+
+def _purge(
+    folders: Sequence["Place"], kinds: Sequence[str], wanted: Wanted, author_key: Path | None
+) -> tuple[int, bool]:
+    """How many rows were taken out or changed, and whether some could not be."""
+    taken, bad = 0, False
     # what former runs took out as well: one that was stopped had no time for the scores
     gone = set[str]() if "posts" in kinds else None
-    if "posts" not in kinds and (names or author_key):
-        hashes, others = _hashes_of_scores(names, wanted, author_key)
-        hidden |= others
-    bad = False
     # posts first: they tell which posts are the authors'
     ordered = sorted(zip(folders, kinds, strict=True), key=lambda pair: pair[1] != "posts")
     for folder, kind in ordered:
@@ -74,23 +89,24 @@ def purge(
             if kind == "posts" and isinstance(folder, Path):
                 from corpus_lonely.ingest.purge import purge_posts
 
-                done = purge_posts(folder, wanted, names, author_key, progress)
-                hashes |= set(done.authors)
-                hidden |= set(done.ids)
+                told = (wanted.named_ids, wanted.named_authors)
+                done = purge_posts(folder, *told, author_key, progress)
+                wanted.authors |= set(done.authors)
+                wanted.ids |= set(done.ids)
                 if gone is not None:
                     gone |= set(done.gone)
+                taken += done.removed
                 _tell_posts(folder, done)
             elif kind == "marks" and isinstance(folder, Path):
-                _purge_marks(folder, hidden | (gone or set()))
+                taken += _purge_marks(folder, wanted.ids | (gone or set()))
             else:
                 from corpus_lonely.scoring.purge import purge_scores
 
-                purged = purge_scores(folder, hidden, hashes, progress, gone)
+                purged = purge_scores(folder, wanted.ids, wanted.authors, progress, gone)
+                taken += purged.removed
                 _tell_scores(folder, purged)
                 bad |= bool(purged.bad)
-    if bad:
-        raise click.exceptions.Exit(1)
-    click.echo(f"Next: corpus-lonely describe {folders[-1]}")
+    return taken, bad
 
 
 def _kinds(folders: tuple["Place", ...], by_author: bool) -> list[str]:
@@ -106,25 +122,14 @@ def _kinds(folders: tuple["Place", ...], by_author: bool) -> list[str]:
     return kinds
 
 
-def _hashes_of_scores(
-    names: list[str], ids: list[str], author_key: Path | None
-) -> tuple[set[str], set[str]]:
-    """What names and ids are in scores whose posts are not among the folders, if they are hashed there."""
-    from corpus_lonely.ingest.authors import read_key
-
-    if author_key is None:
-        raise click.UsageError("--authors needs the folder of posts, or its key with --author-key")
-    key = read_key(author_key)
-    return set(map(key.hash, names)), set(map(key.hash_id, ids))
-
-
-def _purge_marks(folder: Path, ids: set[str]) -> None:
+def _purge_marks(folder: Path, ids: set[str]) -> int:
     from corpus_lonely.marking.purge import purge_marks
 
     done = purge_marks(folder, ids)
     click.echo(
         f"{folder}: {done.removed:,} rows taken out; {done.unnamed:,} others no longer name such a post"
     )
+    return done.removed + done.unnamed
 
 
 def _tell_posts(folder: "Place", done: "PostsPurge") -> None:

@@ -43,7 +43,8 @@ _OPTIONS = (
         "--columns",
         metavar="NAME,...",
         help="Of the columns that may be left out, write these alone: title, score, num_comments, over_18, "
-        "link_id, parent_id, edited_at, edited, crosspost, flair, author_flair.  [default: all]",
+        "link_id, parent_id, edited_at, edited, crosspost, flair, author_flair. "
+        "Text, author and the other columns are always written.  [default: all]",
     ),
     click.option(
         "--hash-ids",

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from corpus_lonely.deletions import HASHED_ID
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.ingest.authors import AuthorKey
 from corpus_lonely.parquet import open_parquet
@@ -19,7 +20,6 @@ _SCHEMA = pa.schema(
     ]
 )
 _POST, _AUTHOR = "post", "author"
-_HASHED_ID = r"^(t[13]_)?[0-9a-f]{32}$"
 COUNTS = pl.DataFrame(
     schema={"month": pl.String, "subreddit": pl.String, "kind": pl.String, "purged": pl.Int64}
 )
@@ -86,12 +86,12 @@ class Purged:
         return found
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Whole or not at all; for its owner alone, as it may name those who asked to be deleted."""
         rows = [(_POST, value) for value in self.posts] + [(_AUTHOR, v) for v in self.authors]
         what, values = zip(*rows, strict=True) if rows else ((), ())
         facts = {"table": "purged", "author_key": self.author_key, "hash_ids": self.hash_ids}
         schema = with_footer(_SCHEMA, facts)
-        write_parquet(pa.table([list(what), list(values)], schema=schema), path)
+        write_parquet(pa.table([list(what), list(values)], schema=schema), path, private=True)
 
 
 def read_purged(path: Path) -> Purged | None:
@@ -110,7 +110,7 @@ def read_purged(path: Path) -> Purged | None:
     posts, authors = (table.filter(what=what)["value"] for what in (_POST, _AUTHOR))
     facts = footer(path)
     # older lists do not say it
-    hashed = facts.get("hash_ids", bool(posts.str.contains(_HASHED_ID).any()))
+    hashed = facts.get("hash_ids", bool(posts.str.contains(HASHED_ID).any()))
     return Purged(posts, authors, facts.get("author_key"), hashed)
 
 

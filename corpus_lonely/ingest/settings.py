@@ -28,6 +28,16 @@ OPTIONAL_COLUMNS = (
     "flair",
     "author_flair",
 )
+ALWAYS_WRITTEN = (
+    "post_id",
+    "kind",
+    "subreddit",
+    "author",
+    "created_at",
+    "text",
+    "removed",
+    "retrieved_at",
+)
 """Columns of posts that no later stage needs, and that merging can do without."""
 
 
@@ -106,8 +116,9 @@ class IngestSettings:
             if self.hash_ids and leads:
                 raise SettingsError(f"{option} leads to what --hash-ids hides: give one of the two")
         if unknown := sorted((self.columns or frozenset()) - set(OPTIONAL_COLUMNS)):
+            why = ", which is always written" if unknown[0] in ALWAYS_WRITTEN else ""
             raise SettingsError(
-                f"--columns must name some of {', '.join(OPTIONAL_COLUMNS)}, got {unknown[0]!r}"
+                f"--columns must name some of {', '.join(OPTIONAL_COLUMNS)}, got {unknown[0]!r}{why}"
             )
 
     def recorded(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from corpus_lonely.sources import (
     read_batches,
     read_footer,
 )
+from corpus_lonely.tables import any_hashed_ids, one_author_key, schema_facts
 
 _NEEDED = ("post_id", "text")
 _TOLD = ("created_at", "author")
@@ -41,6 +43,10 @@ class Source:
     files: Sequence[InputFile]
     columns: Sequence[str]
     """Those used that all files have."""
+    author_key: str | None = None
+    """What the authors were hashed with (see `tables.author_key_of`)."""
+    hash_ids: bool | None = None
+    """Whether the ids are hashed with it, too; None if nobody tells."""
 
     @property
     def lacks(self) -> list[str]:
@@ -49,8 +55,8 @@ class Source:
 
     @classmethod
     def open(cls, where: str) -> "Source":
-        """Raises InputError when there are no posts, or a file lacks post_id or text."""
-        files = list[InputFile]()
+        """Raises InputError when there are no posts, when a file lacks post_id or text, or for two author keys."""
+        files, facts = list[InputFile](), list[tuple[str, dict[str, Any]]]()
         columns = [*_NEEDED, *_TOLD]
         for named in find_files(where):
             file, schema = read_footer(*named)
@@ -60,7 +66,10 @@ class Source:
             for name in columns:
                 _check_type(schema.field(name), file.url)
             files.append(file)
-        source = cls(where, files, columns)
+            facts.append((file.url, schema_facts(schema)))
+        hash_ids = any_hashed_ids(told for _, told in facts)
+        key = one_author_key(facts) if hash_ids or "author" in columns else None
+        source = cls(where, files, columns, key, hash_ids)
         if not source.rows:
             raise InputError("holds no posts", where=where)
         return source

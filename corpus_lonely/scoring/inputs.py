@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.sources import InputFile, find_files, is_text, read_footer
-from corpus_lonely.tables import PASSED_THROUGH, author_key_of, schema_facts
+from corpus_lonely.tables import PASSED_THROUGH, any_hashed_ids, one_author_key, schema_facts
 
 _READERS = 16
 _TEXTS = frozenset({"text", "title", "body", "selftext"})
@@ -27,6 +27,8 @@ class Posts:
     """The columns that the scores carry along, in order."""
     author_key: str | None = None
     """What the authors were hashed with (see `tables.author_key_of`)."""
+    hash_ids: bool | None = None
+    """Whether the ids are hashed with it, too; None if nobody tells."""
 
     @property
     def rows(self) -> int:
@@ -60,8 +62,10 @@ def find_posts(
     carried = _carried(opened, text_column, keep)
     if not sum(file.rows for file in files):
         raise InputError("holds no rows", where=source)
-    key = _author_key(opened) if "author" in carried.names else None
-    return Posts(files, text_column, carried, key)
+    facts = [(file.url, schema_facts(schema)) for file, schema in opened]
+    hash_ids = any_hashed_ids(told for _, told in facts) if "post_id" in carried.names else None
+    key = one_author_key(facts) if hash_ids or "author" in carried.names else None
+    return Posts(files, text_column, carried, key, hash_ids)
 
 
 def whole_address(source: str) -> str:
@@ -111,22 +115,6 @@ def _carried(
             where=first_file.url,
         )
     return pa.schema([pa.field(name, types[name]) for name in names])
-
-
-def _author_key(opened: Sequence[tuple[InputFile, pa.Schema]]) -> str | None:
-    """The key of all files that tell theirs; InputError when they tell several."""
-    known: str | None = None
-    for file, schema in opened:
-        key = author_key_of(schema_facts(schema))
-        if known and key and key != known:
-            raise InputError(
-                f"has authors hashed with another key ({key}) than the files before it ({known}), so "
-                "that one person would count as two",
-                where=file.url,
-                hint="Ingest all with one --author-key, or score and study them apart",
-            )
-        known = known or key
-    return known
 
 
 def _type_in(name: str, file: InputFile, schema: pa.Schema) -> pa.DataType:

@@ -193,6 +193,7 @@ class _Job:
             carried=self.todo.posts.carried,
             parts=self.todo.parts,
             author_key=self.todo.posts.author_key,
+            hash_ids=self.todo.posts.hash_ids,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Task:
     """How many shards there are in all."""
     author_key: str | None = None
     """What the authors of the posts were hashed with, if their files tell."""
+    hash_ids: bool | None = None
+    """Whether the ids of the posts are hashed, if their files tell."""
 
 
 @dataclass(frozen=True)
@@ -261,9 +263,9 @@ def _facts(
     shard: Shard, task: Task, scores: "Scores", counts: Counts, device: str
 ) -> dict[str, Any]:
     """What the footer of a part tells: nothing that differs between two equal runs."""
-    key = {"author_key": task.author_key} if task.author_key else {}
+    hidden = {"author_key": task.author_key, "hash_ids": task.hash_ids}
     return {
-        **key,
+        **{name: value for name, value in hidden.items() if value is not None},
         "kind": "scores",
         "fingerprint": task.run.fingerprint(shard),
         "run": task.run.to_dict(),

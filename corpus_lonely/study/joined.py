@@ -9,8 +9,9 @@ import polars as pl
 
 from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.study.pieces import frames
-from corpus_lonely.study.scores import scan_posts
+from corpus_lonely.study.scores import scan_posts, score_facts
 from corpus_lonely.study.selection import IN_POSTS
+from corpus_lonely.tables import PLAIN_NAMES, author_key_of, hashed_ids_of
 
 MOST_VALUES = 100_000
 """Different values of a column that is a group: beyond, it is no group."""
@@ -45,6 +46,30 @@ class Lookup:
             known = pl.Series(found).replace(_NONE, None)
             columns.append(self.values[name].gather(known).alias(name))
         return piece.with_columns(columns)
+
+
+def check_ids_join(scores: str, other: str, option: str) -> None:
+    """InputError where ids are hashed with another key than those of the scores, or only on one side.
+
+    other: posts or marks, as `option` names them.
+    """
+    facts = [score_facts(path) for path in (other, scores)]
+    (hashed, scored), keys = map(hashed_ids_of, facts), [author_key_of(one) for one in facts]
+    if not (hashed or scored):
+        return
+    if (None not in keys and keys[0] != keys[1]) or {hashed, scored} == {True, False}:
+        raise InputError(
+            f"has {_ids_told(hashed, keys[0])}, the scores have {_ids_told(scored, keys[1])}, so that no "
+            "post would be found",
+            where=other,
+            hint=f"{option} must be of the posts that were scored",
+        )
+
+
+def _ids_told(hashed: bool | None, key: str | None) -> str:
+    if hashed is False or key == PLAIN_NAMES:  # names in the plain go with ids in the plain alone
+        return "plain ids"
+    return "hashed ids" if key is None else f"ids hashed with the key {key}"
 
 
 def look_up(

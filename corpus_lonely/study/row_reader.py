@@ -7,7 +7,7 @@ import polars as pl
 from corpus_lonely.errors import InputError, SettingsError, first_line
 from corpus_lonely.progress import Progress
 from corpus_lonely.study.asked import Asked
-from corpus_lonely.study.joined import Lookup, look_up
+from corpus_lonely.study.joined import Lookup, check_ids_join, look_up
 from corpus_lonely.study.pieces import frames, rows_of
 from corpus_lonely.study.running import SPLITS
 from corpus_lonely.study.scores import scan_marks, scan_posts, scan_scores, taxonomy_of
@@ -69,11 +69,12 @@ class RowReader:
                 )
         asked = self.selection
         groups = {*filter(None, (asked.group, asked.stratum))}
-        for place, columns, scan in (
-            (self._settings.posts, self._in_posts, scan_posts),
-            (self._settings.marks, self._in_marks, scan_marks),
+        for option, place, columns, scan in (
+            ("--posts", self._settings.posts, self._in_posts, scan_posts),
+            ("--marks", self._settings.marks, self._in_marks, scan_marks),
         ):
             if place is not None and columns:
+                check_ids_join(where, place, option)
                 self._lookups.append(look_up(place, columns, asked.where, groups, scan))
             elif place is not None:  # not needed, but a wrong path is a mistake all the same
                 scan(place)

@@ -10,12 +10,11 @@ import polars as pl
 from corpus_lonely.errors import InputError, OutputError, SettingsError, first_line
 from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.study.allocation import FEWEST_DRAWN, drawn_of_each, pooled
-from corpus_lonely.study.joined import look_up
-from corpus_lonely.study.scores import scan_posts, scan_scores, score_facts, taxonomy_of
+from corpus_lonely.study.joined import check_ids_join, look_up
+from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
 from corpus_lonely.study.selection import Selection
 from corpus_lonely.study.settings import PRIVATE
 from corpus_lonely.study.usable_rows import as_text, usable
-from corpus_lonely.tables import author_key_of
 from corpus_lonely.taxonomy import Taxonomy
 
 EDGES = (0.1, 0.5, 0.9)
@@ -65,7 +64,7 @@ def draw_sample(settings: SampleSettings) -> pl.DataFrame:
     if settings.out.exists() and not settings.overwrite:
         raise OutputError("exists already", where=settings.out, hint="Give --overwrite, or move it")
     taxonomy = taxonomy_of(settings.scores)
-    _check_ids_join(settings)
+    check_ids_join(settings.scores, settings.posts, "--posts")
     drawn = _drawn(settings, taxonomy)
     texts = _texts(settings, drawn["post_id"].to_list())
     filled = drawn.join(texts, on="post_id", how="left", maintain_order="left")
@@ -79,19 +78,6 @@ def draw_sample(settings: SampleSettings) -> pl.DataFrame:
     blank += [pl.lit(None, pl.String).alias(category.name) for category in taxonomy.categories]
     _write(filled.with_columns(blank), settings.out)
     return drawn
-
-
-def _check_ids_join(settings: SampleSettings) -> None:
-    """InputError where ids are hashed, and with another key than those of the scores."""
-    posts, scores = (score_facts(path) for path in (settings.posts, settings.scores))
-    hashed = (posts.get("settings") or {}).get("hash_ids")
-    keys = author_key_of(posts), author_key_of(scores)
-    if hashed and None not in keys and keys[0] != keys[1]:
-        raise InputError(
-            f"has ids hashed with the key {keys[0]}, the scores with {keys[1]}",
-            where=settings.posts,
-            hint="--posts must be the posts that were scored",
-        )
 
 
 def _drawn(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:

@@ -154,6 +154,23 @@ def test_plain_authors_and_the_last_post_of_a_month(tmp_path: Path) -> None:
     assert inspect_posts(out).bad == {}
 
 
+def test_the_list_of_those_purged_is_its_owners_alone(tmp_path: Path) -> None:
+    out, dump = tmp_path / "posts", tmp_path / "d.gz"
+    lines = [submission("a", author="Ann"), submission("b", author="Ben")]
+    ingest_dumps([write_dump(dump, lines)], out, IngestSettings(keep_authors=True))
+    told = about(out) / "purged.parquet"
+    purge_posts(out, authors=["Ann"])
+    assert told.stat().st_mode & 0o777 == 0o600
+    told.chmod(0o644)  # as former versions left it
+    purge_posts(out, authors=["Ben"])
+    assert told.stat().st_mode & 0o777 == 0o600
+    told.chmod(0o644)
+    again = write_dump(tmp_path / "e.gz", [submission("c", author="Ann")])
+    ingest_dumps([again], out, IngestSettings(keep_authors=True))  # remembers her post, too
+    assert told.stat().st_mode & 0o777 == 0o600
+    assert pl.read_parquet(told)["value"].to_list() == ["t3_a", "t3_b", "t3_c", "ann", "ben"]
+
+
 def test_twice_changes_nothing(home: Path) -> None:
     out = home / "posts"
     ingest(home, out, 0)

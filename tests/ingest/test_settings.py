@@ -5,6 +5,7 @@ import pytest
 
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.ingest.settings import (
+    ALWAYS_WRITTEN,
     OPTIONAL_COLUMNS,
     IngestSettings,
     fingerprint,
@@ -36,7 +37,15 @@ def test_a_list_of_ones_own(tmp_path: Path) -> None:
         ({"subreddits": frozenset({"r/"})}, "--subreddit"),
         ({"hash_ids": True, "keep_permalinks": True}, "--keep-permalinks leads"),
         ({"hash_ids": True, "keep_authors": True}, "--keep-authors leads"),
-        ({"columns": frozenset({"flair", "retrieved_at"})}, "--columns .* got 'retrieved_at'"),
+        (
+            {"columns": frozenset({"flair", "retrieved_at"})},
+            "--columns .* got 'retrieved_at', which is always written$",
+        ),
+        (
+            {"columns": frozenset({"score", "text"})},
+            "--columns .* got 'text', which is always written$",
+        ),
+        ({"columns": frozenset({"texts"})}, "--columns .* got 'texts'$"),
     ],
 )
 def test_rules_are_named(settings: dict[str, object], rule: str) -> None:
@@ -71,3 +80,9 @@ def test_what_may_be_left_out_is_null_at_times_and_never_the_key() -> None:
     optional = {field.name for field in table_schema("posts") if field.nullable}
     assert optional - set(OPTIONAL_COLUMNS) == {"author", "removed", "retrieved_at", "permalink"}
     assert set(OPTIONAL_COLUMNS) <= optional
+
+
+def test_a_column_is_always_written_or_a_choice() -> None:
+    chosen = {*OPTIONAL_COLUMNS, "permalink"}
+    assert chosen.isdisjoint(ALWAYS_WRITTEN)
+    assert chosen | {*ALWAYS_WRITTEN} == {*table_schema("posts").names}

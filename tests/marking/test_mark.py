@@ -16,9 +16,10 @@ from click.testing import CliRunner, Result
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError, SettingsError
+from corpus_lonely.ingest.authors import make_key
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
-from corpus_lonely.marking.marks import MARKS
+from corpus_lonely.marking.marks import MARKS, MarkReport, write_marks
 from corpus_lonely.marking.purge import purge_marks
 from corpus_lonely.marking.run import _Marking, mark_posts
 from corpus_lonely.marking.settings import MarkSettings
@@ -383,6 +384,43 @@ def test_purged_posts_leave_no_trace(tmp_path: Path) -> None:
     refused = run("purge", "--authors", tmp_path / "names", out)
     assert refused.exit_code == 2
     assert "marks do not say whose they are" in refused.output
+
+
+def test_posts_of_two_keys_are_not_compared(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        dump = write_dump(tmp_path / f"{name}.gz", [submission(name, selftext=text(1))])
+        ingest_dumps([dump], tmp_path / "all" / name, IngestSettings(hash_ids=bool(number)))
+    refused = run(
+        "mark", "--input", f"{tmp_path}/all/[ab]", "--out", tmp_path / "m", "--near-duplicates"
+    )
+    assert refused.exit_code == 1
+    assert "has authors hashed with another key" in refused.output
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_marks_of_hashed_ids_are_purged_with_their_key(tmp_path: Path, told: bool) -> None:
+    lines = [submission(f"p{number}", selftext=text(number)) for number in range(6)]
+    posts, out = tmp_path / "posts", tmp_path / "marks"
+    ingest_dumps([write_dump(tmp_path / "d.gz", lines)], posts, IngestSettings(hash_ids=True))
+    marks(posts, out)
+    facts = dict(MarkReport.read(out).facts)
+    if not told:  # as marks made before do not
+        bare = {name: facts[name] for name in facts if name not in ("hash_ids", "author_key")}
+        write_marks(pq.read_table(out / MARKS), bare, out)
+    (tmp_path / "ids").write_text("t3_p2\n")
+    make_key(tmp_path / "other.key")
+    command = ["purge", "--ids", tmp_path / "ids", out]
+    refused = run(*command)
+    assert (refused.exit_code, "has ids that are hashed" in refused.output) == (1, True)
+    refused = run(*command, "--author-key", tmp_path / "other.key")
+    if told:
+        assert (refused.exit_code, "is another author key" in refused.output) == (1, True)
+    else:
+        assert (refused.exit_code, "No rows matched" in refused.output) == (0, True)
+    done = run(*command, "--author-key", tmp_path / "posts.about" / "author.key")
+    assert (done.exit_code, "1 rows taken out" in done.output) == (0, True)
+    assert len(pq.read_table(out / MARKS)) == 5
 
 
 def test_an_authors_posts_are_purged_from_posts_and_marks_together(tmp_path: Path) -> None:

@@ -2,15 +2,21 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from corpus_lonely.errors import InputError
+from corpus_lonely.ingest.authors import read_key
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
+from corpus_lonely.marking.run import mark_posts
+from corpus_lonely.marking.settings import MarkSettings
 from corpus_lonely.scoring.inputs import find_posts
+from corpus_lonely.study.run import run_study
 from corpus_lonely.study.sample import SampleSettings, draw_sample
 from corpus_lonely.study.scores import scan_posts, scan_scores
+from corpus_lonely.study.settings import StudySettings
 from corpus_lonely.tables import PLAIN_NAMES, footer
 from tests.ingest.lines import DAY, MARCH, comment, submission, write_dump
 from tests.scoring.test_job import run
@@ -46,6 +52,34 @@ def test_a_sample_of_hashed_ids_wants_the_same_key(home: Path, model: Path) -> N
     assert len(drawn) == 8
     with pytest.raises(InputError, match="has ids hashed with the key"):
         draw_sample(_sample(home, "d"))
+
+
+def test_a_study_names_the_keys_that_do_not_join(home: Path, model: Path) -> None:
+    lines = [submission(f"{n}", created_utc=MARCH + n * 10 * DAY) for n in range(9)]
+    dump = write_dump(home / "e.gz", lines)
+    keys = {}
+    for name, hashed in (("c", True), ("d", True), ("p", False)):
+        posts = home / "hashed" / name
+        ingest_dumps([dump], posts, IngestSettings(hash_ids=hashed))
+        keys[name] = read_key(home / "hashed" / f"{name}.about" / "author.key").fingerprint
+        mark_posts(MarkSettings(str(posts), home / "marks" / name, near_duplicates=True))
+    run(home / "hashed" / "c", model, home / "scores" / "c")
+
+    def study(**of: str) -> None:
+        asked = {"posts": ("over_18", "false"), "marks": ("near_duplicate", "false")}
+        given: dict[str, Any] = {**of, "where": tuple(asked[name] for name in of)}
+        scores, out = str(home / "scores" / "c"), home / "report"
+        run_study(
+            StudySettings(scores, date(2020, 4, 10), out, min_authors=1, replicates=100, **given)
+        )
+
+    for kind, option in (("hashed", "posts"), ("marks", "marks")):
+        told = rf"{home / kind}/d: has ids hashed with the key {keys['d']}, the scores have ids hashed with "
+        with pytest.raises(InputError, match=rf"{told}the key {keys['c']}, .* --{option} must be"):
+            study(**{option: str(home / kind / "d")})
+        with pytest.raises(InputError, match="/p: has plain ids, the scores have ids hashed"):
+            study(**{option: str(home / kind / "p")})
+    study(posts=str(home / "hashed" / "c"), marks=str(home / "marks" / "c"))
 
 
 def _sample(home: Path, posts: str) -> SampleSettings:

@@ -14,14 +14,16 @@ from click.testing import CliRunner
 from corpus_lonely.cli.main import main
 from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.files import read_json
-from corpus_lonely.ingest.authors import read_key
+from corpus_lonely.ingest.authors import make_key, read_key
 from corpus_lonely.ingest.purge import purge_posts
 from corpus_lonely.ingest.run import ingest_dumps
+from corpus_lonely.ingest.settings import IngestSettings
 from corpus_lonely.scoring.describe import inspect_scores
 from corpus_lonely.scoring.purge import purge_scores
 from corpus_lonely.scoring.verify import VerifySettings, verify_scores
 from corpus_lonely.storage import about_place, place
 from corpus_lonely.study.scores import is_unfinished, scan_scores
+from corpus_lonely.tables import footer, sealed_bytes, with_footer
 from tests.ingest.lines import comment, submission, tree, write_dump
 from tests.scoring.test_job import contents, run
 
@@ -192,6 +194,89 @@ def test_stopped_before_every_write(home: Path, monkeypatch: pytest.MonkeyPatch)
         assert tree(home) == expected
 
 
+@pytest.fixture(scope="module")
+def hidden(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores of 20 posts, by four authors, whose ids are hashed; and another key."""
+    home = tmp_path_factory.mktemp("hidden")
+    lines = [submission(f"{n}", author=f"u{n % 4}", selftext=f"bara dosi {n}") for n in range(20)]
+    settings = IngestSettings(hash_ids=True)
+    ingest_dumps([write_dump(home / "d.gz", lines)], home / "posts", settings)
+    run(home / "posts", model, home / "scores")
+    make_key(home / "other.key")
+    (home / "ids").write_text("t3_7\nt3_8\n")
+    (home / "authors").write_text("U3\n")
+    return home
+
+
+def purged(home: Path, *arguments: str) -> tuple[int, str]:
+    ran = CliRunner().invoke(
+        main, ["purge", *(one.replace("HOME", str(home)) for one in arguments)]
+    )
+    return ran.exit_code, ran.output
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_hashed_ids_want_their_key(hidden: Path, tmp_path: Path, told: bool) -> None:
+    home = shutil.copytree(hidden, tmp_path / "copy")
+    part = home / "scores" / "part-000000.parquet"
+    facts = footer(part)
+    assert facts["hash_ids"] is True
+    if not told:  # as scores made before do not
+        table = pq.read_table(part)
+        bare = {name: value for name, value in facts.items() if name != "hash_ids"}
+        schema = with_footer(table.schema.remove_metadata(), bare)
+        part.write_bytes(sealed_bytes(table.replace_schema_metadata(schema.metadata)))
+    before, key = frame(home), read_key(home / "posts.about" / "author.key")
+    status, output = purged(home, "--ids", "HOME/ids", "HOME/scores")
+    assert (status, len(frame(home))) == (1, 20)
+    assert output == (
+        f"Error: {home}/scores: has ids that are hashed with the key {key.fingerprint}, so that those of "
+        "--ids cannot be found. Name the key with --author-key, or the posts that they are of\n"
+    )
+    for what in ("ids", "authors"):
+        arguments = (f"--{what}", f"HOME/{what}", "--author-key", "HOME/other.key", "HOME/scores")
+        status, output = purged(home, *arguments)
+        assert (status, len(output.splitlines()), len(frame(home))) == (1, 1, 20)
+        assert "is another author key" in output
+    right = ("--author-key", "HOME/posts.about/author.key", "HOME/scores")
+    status, output = purged(home, "--ids", "HOME/ids", *right)
+    assert (status, "2 rows taken out of 1 parts" in output) == (0, True)
+    gone = pl.col("post_id").is_in([key.hash_id("t3_7"), key.hash_id("t3_8")])
+    assert frame(home).equals(before.filter(~gone))
+    status, output = purged(home, "--ids", "HOME/ids", *right)
+    assert (status, "No rows matched" in output) == (0, True)
+    (home / "hashed").write_text(
+        f"{before['post_id'][0]}\n"
+    )  # as the column has it: no key is needed
+    status, output = purged(home, "--ids", "HOME/hashed", "HOME/scores")
+    assert (status, "1 rows taken out" in output, "No rows" in output) == (0, True, False)
+
+
+def test_scores_beside_posts_of_another_key_are_refused(hidden: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(hidden, tmp_path / "copy")
+    make_key(home / "new.key")
+    ingest_dumps([home / "d.gz"], home / "anew", IngestSettings(author_key=home / "new.key"))
+    for what in ("ids", "authors"):
+        before = tree(home)
+        status, output = purged(
+            home, f"--{what}", f"HOME/{what}", "--author-key", "HOME/new.key", "HOME/anew", "HOME/scores"
+        )  # fmt: skip
+        assert (status, "is another author key" in output) == (1, True)
+        assert tree(home) == before
+    status, output = purged(home, "--ids", "HOME/ids", "HOME/scores", "HOME/posts")
+    assert (status, "2 rows taken out of 1 parts" in output) == (0, True)
+    status, output = purged(home, "--authors", "HOME/authors", "HOME/scores", "HOME/posts")
+    assert (status, "4 rows taken out of 1 parts" in output) == (0, True)
+
+
+def test_scores_with_plain_names_need_no_key(hidden: Path, model: Path, tmp_path: Path) -> None:
+    settings = IngestSettings(keep_authors=True)
+    ingest_dumps([hidden / "d.gz"], tmp_path / "posts", settings)
+    run(tmp_path / "posts", model, tmp_path / "scores")
+    status, output = purged(hidden, "--authors", "HOME/authors", f"{tmp_path}/scores")
+    assert (status, "5 rows taken out of 1 parts" in output) == (0, True)
+
+
 def test_in_a_store(home: Path) -> None:
     store = place(f"memory://purge-{home.name}/scores")
     for part in (home / "scores").iterdir():
@@ -231,5 +316,14 @@ def test_what_has_no_scores_or_no_ids(home: Path, tmp_path: Path) -> None:
     ran = CliRunner().invoke(
         main, ["purge", "--authors", str(home / "authors"), str(home / "scores")]
     )
-    assert ran.exit_code == 2
+    assert ran.exit_code == 1
+    assert "has authors that are hashed with the key" in ran.output
+    part = home / "scores" / "part-000000.parquet"
+    part.write_bytes(sealed_bytes(pq.read_table(part).replace_schema_metadata(None)))
+    for other in list((home / "scores").glob("part-00000[1-9]*")):
+        other.unlink()
+    ran = CliRunner().invoke(
+        main, ["purge", "--authors", str(home / "authors"), str(home / "scores")]
+    )
+    assert ran.exit_code == 2  # nobody tells how authors are hidden there
     assert "--authors needs" in ran.output

@@ -12,13 +12,14 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from corpus_lonely.errors import OutputError
+from corpus_lonely.errors import InputError, OutputError
 from corpus_lonely.files import output_error, read_json, write_json
-from corpus_lonely.ingest.crawl.things import Thing
+from corpus_lonely.ingest.crawl.things import Thing, is_post
 from corpus_lonely.ingest.record import shown
 
 _FORMAT = 1
 _RESTART = "Run that crawl to its end first, or throw away what it fetched with --restart"
+_DAMAGED = "Throw away what it fetched with --restart"
 _LEFT_OUT = ("selftext_html", "body_html", "replies")
 """Fields that say the text once more, or hold other posts."""
 
@@ -30,6 +31,10 @@ class Position(msgspec.Struct):
     """Those that are read to their end, of the plan."""
     after: str | None = None
     """Where the next page of the listing that comes then begins."""
+    passed: list[str] = []
+    """Where the pages of that listing began that are read: one that comes again would never end."""
+    odd: int = 0
+    """Items passed over in all pages and trees, for they lack name, id or date."""
     trees: int = 0
     """Submissions whose comments are read, in the order in which they were found."""
     refused: str | None = None
@@ -102,10 +107,9 @@ class CrawlFolder:
             return None
         try:
             checkpoint = msgspec.convert(read_json(self._checkpoint), Checkpoint)
-        except msgspec.ValidationError as error:
-            raise OutputError(
-                f"is damaged ({error})", where=self._checkpoint, hint=_RESTART
-            ) from error
+        except (InputError, msgspec.ValidationError) as error:
+            told = error.what if isinstance(error, InputError) else f"is damaged ({error})"
+            raise OutputError(told, where=self._checkpoint, hint=_DAMAGED) from error
         if checkpoint.format != _FORMAT:
             told = "was written by another version of corpus-lonely"
             raise OutputError(told, where=self._checkpoint, hint=_RESTART)
@@ -127,10 +131,10 @@ class CrawlFolder:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             self._raw = os.fdopen(descriptor, "r+b")
             if os.fstat(descriptor).st_size < checkpoint.raw_bytes:
-                raise OutputError("has lost some of the posts it held", where=path, hint=_RESTART)
+                raise OutputError("has lost some of the posts it held", where=path, hint=_DAMAGED)
             self._raw.truncate(checkpoint.raw_bytes)
-            for line in self._raw:
-                self._remember(json.loads(line))
+            for number, line in enumerate(self._raw, start=1):
+                self._remember(_parsed(line, number, path))
         except OSError as error:
             raise output_error(error, path) from error
 
@@ -199,3 +203,13 @@ class CrawlFolder:
         if self._raw is not None:
             self._raw.close()
             self._raw = None
+
+
+def _parsed(line: bytes, number: int, path: Path) -> Thing:
+    try:
+        post: Thing = json.loads(line)
+    except ValueError:
+        post = {}
+    if not is_post(post):
+        raise OutputError(f"is damaged in line {number:,}", where=path, hint=_DAMAGED)
+    return post

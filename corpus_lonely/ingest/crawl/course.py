@@ -4,8 +4,11 @@ from corpus_lonely.ingest.crawl.checkpoint import Checkpoint, CrawlFolder, Posit
 from corpus_lonely.ingest.crawl.client import RefusedError
 from corpus_lonely.ingest.crawl.patience import NoAnswerError
 from corpus_lonely.ingest.crawl.settings import CrawlSettings, Listing
-from corpus_lonely.ingest.crawl.things import Api, Page, Thing, read_page, read_tree
+from corpus_lonely.ingest.crawl.things import Api, Page, read_page, read_tree
 from corpus_lonely.progress import Progress
+
+_PAGES = 100
+"""Of one listing: ten times what Reddit has."""
 
 
 class Course:
@@ -67,17 +70,26 @@ class Course:
                 self._no_answer(name, position, listing.name, error)
                 _next(position)
             else:
-                self._take(name, page.posts, listing.name)
-                self._turn(page, listing, plan, position)
+                self._take(name, position, page, listing.name)
+                self._turn(name, page, listing, plan, position)
                 self._save()
 
-    def _turn(self, page: Page, listing: Listing, plan: list[Listing], position: Position) -> None:
+    def _turn(
+        self, name: str, page: Page, listing: Listing, plan: list[Listing], position: Position
+    ) -> None:
         """Moves to the next page, or to the next listing."""
         old = bool(page.posts) and page.posts[-1]["created_utc"] < self._settings.since
         if not (listing.by_time and old):
             position.after = page.after
-            if not page.after:
+            if not page.after or page.after in position.passed:
                 _next(position)
+            elif len(position.passed) == _PAGES:
+                self._set_aside(
+                    name, position, f"{listing.name} has not ended after {_PAGES} pages"
+                )
+                _next(position)
+            else:
+                position.passed.append(page.after)
             return
         _next(position)
         if listing.name == "new":
@@ -90,7 +102,7 @@ class Course:
         answered = self._folder.answered(name, settings.since, settings.before)
         for number in range(position.trees, len(answered)):
             try:
-                comments = read_tree(self._api, answered[number])
+                tree = read_tree(self._api, answered[number])
             except RefusedError as error:  # deleted since it was listed
                 self._failing = False
                 self._progress.note(f"r/{name}: t3_{answered[number]} {error}")
@@ -99,13 +111,14 @@ class Course:
                 position.trees = number + 1
                 continue
             else:
-                self._take(name, comments, f"comments of {number + 1:,} of {len(answered):,}")
+                self._take(name, position, tree, f"comments of {number + 1:,} of {len(answered):,}")
             position.trees = number + 1
             self._save()
 
-    def _take(self, name: str, posts: list[Thing], what: str) -> None:
+    def _take(self, name: str, position: Position, page: Page, what: str) -> None:
         self._failing = False
-        self._folder.add(post for post in posts if str(post.get("subreddit")).lower() == name)
+        position.odd += page.odd
+        self._folder.add(post for post in page.posts if str(post.get("subreddit")).lower() == name)
         asked, self._told = self._api.requests - self._told, self._api.requests
         self._progress.advance(asked, f"{self._folder.count:,} posts, r/{name} {what}")
 
@@ -127,4 +140,4 @@ class Course:
 
 def _next(position: Position) -> None:
     position.listings += 1
-    position.after = None
+    position.after, position.passed = None, []

@@ -20,6 +20,8 @@ class CrawlReport:
     """Subreddits that Reddit gives nothing of, and why."""
     set_aside: dict[str, list[str]]
     """By subreddit, listings and submissions that Reddit failed to give."""
+    passed_over: dict[str, int]
+    """By subreddit, items without name, id or date, each as often as a listing had it."""
     ingest: IngestReport | None
     """What became of them; None when nothing was fetched."""
 
@@ -36,5 +38,6 @@ class CrawlReport:
             "repeated": self.repeated,
             "refused": self.refused,
             "set_aside": self.set_aside,
+            "passed_over": self.passed_over,
             "ingest": self.ingest.as_json() if self.ingest else None,
         }

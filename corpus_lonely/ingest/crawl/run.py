@@ -92,5 +92,6 @@ def _report(
         repeated=patience.repeated,
         refused={name: position.refused for name, position in positions if position.refused},
         set_aside={name: position.set_aside for name, position in positions if position.set_aside},
+        passed_over={name: position.odd for name, position in positions if position.odd},
         ingest=ingest,
     )

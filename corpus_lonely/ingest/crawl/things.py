@@ -1,9 +1,10 @@
 """What Reddit answers, taken apart: pages of listings, and whole trees of comments."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from corpus_lonely.ingest.crawl.patience import NoAnswerError
 from corpus_lonely.ingest.crawl.settings import Listing
@@ -33,11 +34,23 @@ class Api(Protocol):
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a listing."""
+    """A page of a listing, or a whole tree of comments."""
 
     posts: list[Thing]
-    after: str | None
+    after: str | None = None
     """Where the next page begins; None when this is the last."""
+    odd: int = 0
+    """Items passed over, for they are no posts that could be kept (see `is_post`)."""
+
+
+def is_post(data: Any) -> TypeGuard[Thing]:
+    """Whether that is a submission or comment with the name, id and date that all of them have."""
+    if not isinstance(data, dict) or not isinstance(name := data.get("name"), str):
+        return False
+    created = data.get("created_utc")
+    dated = isinstance(created, int | float) and math.isfinite(created)
+    named = name in [f"{kind}_{data.get('id')}" for kind in _POSTS] and name.split() == [name]
+    return dated and named
 
 
 def read_page(api: Api, listing: Listing, after: str | None) -> Page:
@@ -46,12 +59,16 @@ def read_page(api: Api, listing: Listing, after: str | None) -> Page:
     if after:
         params["after"] = after
     data = _listing(api.get(listing.path, params))
-    posts = [child["data"] for child in data["children"] if child["kind"] in _POSTS]
+    children = [child if isinstance(child, dict) else {} for child in data["children"]]
+    # accounts and subreddits, which a search may find, are no posts and not odd either
+    posts = [child.get("data") for child in children if child.get("kind") in (*_POSTS, None)]
+    kept = [post for post in posts if is_post(post)]
     following = data.get("after")
-    return Page(posts, following if following and following != after else None)
+    going_on = isinstance(following, str) and following and following != after
+    return Page(kept, following if going_on else None, len(posts) - len(kept))
 
 
-def read_tree(api: Api, submission: str) -> list[Thing]:
+def read_tree(api: Api, submission: str) -> Page:
     """Every comment under a submission, `more` and `continue this thread` followed.
 
     submission: its id, without t3_.
@@ -68,8 +85,9 @@ class _Tree:
     comments: dict[str, Thing] = field(default_factory=dict)
     stubs: deque[Thing] = field(default_factory=deque)
     asked: set[str] = field(default_factory=set)
+    odd: int = 0
 
-    def read(self) -> list[Thing]:
+    def read(self) -> Page:
         self._below("")
         while self.stubs:
             stub = self.stubs.popleft()
@@ -81,7 +99,7 @@ class _Tree:
             if not stub["children"] and thread not in self.asked:  # continue this thread
                 self.asked.add(thread)
                 self._below(thread)
-        return list(self.comments.values())
+        return Page(list(self.comments.values()), odd=self.odd)
 
     def _below(self, comment: str) -> None:
         path = f"comments/{self.submission}/{comment}"
@@ -99,29 +117,57 @@ class _Tree:
         }
         answer = self.api.post("api/morechildren", wanted)
         try:
-            self._take(answer["json"]["data"]["things"])
+            things = answer["json"]["data"]["things"]
         except (KeyError, TypeError):
-            raise NoAnswerError("Reddit answers with no comments to a `more`") from None
+            things = None
+        if not isinstance(things, list):
+            raise NoAnswerError("Reddit answers with no comments to a `more`")
+        self._take(things)
 
-    def _take(self, children: Iterable[Thing]) -> None:
+    def _take(self, children: Iterable[Any]) -> None:
         for kind, data in _flat(children):
-            if kind == "more":
+            if kind == "more" and _is_stub(data):
                 self.stubs.append(data)
-            else:
+            elif kind == "t1" and is_post(data):
                 self.comments.setdefault(data["id"], data)
+            else:
+                self.odd += 1
 
 
-def _flat(children: Iterable[Thing]) -> Iterator[tuple[str, Thing]]:
-    """Kind and content of comments and stubs at all depths; the comments without their replies."""
+def _flat(children: Iterable[Any]) -> Iterator[tuple[str | None, Thing]]:
+    """Kind and content of comments and stubs at all depths; the comments without their replies.
+
+    The kind is None of an item that is none at all.
+    """
     waiting = deque(children)
     while waiting:
         child = waiting.popleft()
-        if child["kind"] not in ("t1", "more"):
+        data = child.get("data") if isinstance(child, dict) else None
+        if not isinstance(data, dict):
+            yield None, {}
             continue
-        data = child["data"]
+        if child.get("kind") not in ("t1", "more"):
+            continue
         if replies := data.get("replies"):  # an empty string where there are none
-            waiting.extend(replies["data"]["children"])
+            waiting.extend(_replies(replies))
         yield child["kind"], {name: data[name] for name in data if name != "replies"}
+
+
+def _replies(replies: Any) -> list[Any]:
+    """The children of a listing of replies; an item that is none where it is no listing."""
+    try:
+        return _listing(replies)["children"]  # type: ignore[no-any-return]
+    except NoAnswerError:
+        return [None]
+
+
+def _is_stub(data: Thing) -> bool:
+    ids = data.get("children")
+    return (
+        isinstance(ids, list)
+        and all(isinstance(name, str) for name in ids)
+        and isinstance(data.get("parent_id"), str)
+    )
 
 
 def _listing(answer: Any) -> dict[str, Any]:

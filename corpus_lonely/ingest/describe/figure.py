@@ -25,6 +25,10 @@ _LAYERS = (
 )
 _GAP = "#CC79A7"
 _GREY = "#4d4d4d"
+_NAMED = 6
+"""Subreddits and kinds with a row of gaps each; those with fewer posts share one."""
+_ROW, _PANEL = 0.24, 3.7
+"""Inches: of a row of gaps, and of the panel above."""
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -35,15 +39,17 @@ def check_name(path: Path) -> None:
 
 
 def draw_coverage(description: PostsDescription) -> Figure:
-    """Above all posts read by month, stacked by what became of them; below where the gaps are."""
+    """Above all posts read by month, stacked by what became of them; below whose gaps are where."""
     dated = description.coverage.filter(pl.col("month").is_not_null())
     sums = dated.group_by("month").agg(pl.exclude("subreddit", "kind", "month").sum())
     months = months_between(str(sums["month"].min()), str(sums["month"].max()))
     table = pl.DataFrame({"month": months}).join(sums, on="month", how="left").fill_null(0)
-    figure = Figure(figsize=(10.0, 4.6), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])
+    rows = _rows(description.gaps, dated)
+    heights = [_PANEL, _ROW * max(2, len(rows))]
+    figure = Figure(figsize=(10.0, 0.9 + sum(heights)), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     _draw_counts(above, table.sort("month"))
-    _draw_gaps(below, description.gaps)
+    _draw_gaps(below, rows)
     names = dated["subreddit"].unique().sort().to_list()
     told = f"r/{names[0]}" if len(names) == 1 else f"{len(names):,} subreddits"
     figure.suptitle(
@@ -98,19 +104,57 @@ def _draw_counts(panel: Axes, table: pl.DataFrame) -> None:
     )
 
 
-def _draw_gaps(panel: Axes, gaps: list[Gap]) -> None:
-    """One bar a gap; darker where more subreddits share it."""
-    panel.set_ylim(0, 1)
-    panel.set_yticks([])
+def _rows(gaps: list[Gap], coverage: pl.DataFrame) -> dict[str, list[Gap]]:
+    """The gaps by whose they are, those with most posts first; the name tells their share of all posts."""
+    having = pl.DataFrame(
+        sorted({(gap.subreddit, gap.kind) for gap in gaps}),
+        schema={"subreddit": pl.String, "kind": pl.String}, orient="row",
+    )  # fmt: skip
+    read = coverage.group_by("subreddit", "kind").agg(pl.col("read").sum())
+    whose = having.join(read, on=["subreddit", "kind"], how="left").sort(
+        "read", "subreddit", "kind", descending=[True, False, False]
+    )
+    total, shown = max(1, int(read["read"].sum())), len(whose)
+    if shown > _NAMED:  # a row of its own would stand for the last as well
+        shown = _NAMED - 1
+    names = {
+        (subreddit, kind): f"r/{subreddit} {kind}s, {count / total:.1%}"
+        for subreddit, kind, count in whose.head(shown).iter_rows()
+    }
+    rest = whose.slice(shown)
+    others = f"{len(rest):,} others, {int(rest['read'].sum()) / total:.1%}"
+    rows: dict[str, list[Gap]] = {name: [] for name in names.values()}
+    if len(rest):
+        rows[others] = []
+    for gap in gaps:
+        rows[names.get((gap.subreddit, gap.kind), others)].append(gap)
+    return rows
+
+
+def _draw_gaps(panel: Axes, rows: dict[str, list[Gap]]) -> None:
+    """A row for each that has gaps, a bar for each gap."""
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(labelsize=9)
-    told = "none found" if not gaps else f"{len({(g.begin, g.end) for g in gaps}):,}"
-    panel.set_ylabel(f"gaps\n{told}", rotation=0, ha="right", va="center", fontsize=9, color=_GREY)
-    for gap in gaps:
-        begin: Any = _begin(gap.first_day.isoformat())
-        end: Any = _begin((gap.last_day + timedelta(days=1)).isoformat())
-        # a day would be a hair's breadth in twenty years: an edge of fixed width makes it seen
-        panel.axvspan(begin, end, color=_GAP, alpha=0.55, linewidth=1.6)
+    panel.tick_params(axis="y", length=0, labelsize=8, labelcolor=_GREY)
+    told = "Gaps, of whom, and their share of all posts" if rows else "Gaps: none found"
+    panel.set_title(told, loc="left", fontsize=9, color=_GREY)
+    panel.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    panel.set_yticks(range(len(rows)), list(rows))
+    for place, gaps in enumerate(rows.values()):
+        for gap in gaps:
+            begin: Any = _begin(gap.first_day.isoformat())
+            end: Any = _begin((gap.last_day + timedelta(days=1)).isoformat())
+            # a day would be a hair's breadth in twenty years: an edge of fixed width makes it seen
+            panel.barh(
+                place,
+                end - begin,
+                0.7,
+                begin,
+                color=_GAP,
+                alpha=0.55,
+                edgecolor=_GAP,
+                linewidth=1.6,
+            )
 
 
 def _begin(told: str) -> datetime:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from corpus_lonely.ingest.describe.month import Month, read_month
 from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.normalize import NOT_COVERED
 from corpus_lonely.ingest.record import Record
+from corpus_lonely.ingest.report import FileReport
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.tables import conform, table_schema
@@ -42,6 +43,10 @@ class PostsDescription:
     author_key: str | None
     files: tuple[dict[str, Any], ...]
     """Name, read, kept, dropped and how it breaks off, of each."""
+    broken: dict[str, str]
+    """Files that break off, and how; what stands behind the break is missing."""
+    repaired: list[str]
+    """Files that broke off and were read whole later."""
     posts: int
     read: int
     dropped: dict[str, int]
@@ -93,11 +98,14 @@ def inspect_posts(
     dropped: Counter[str] = Counter()
     for file in record.files:
         dropped.update(file.dropped)
+    broken, repaired = _broken(record.files)
     return PostsDescription(
         folder=os.fspath(out),
         settings=record.settings,
         author_key=record.author_key,
         files=tuple(file.recorded() for file in record.files),
+        broken=broken,
+        repaired=repaired,
         posts=record.posts,
         read=sum(file.read for file in record.files),
         dropped=dict(dropped),
@@ -112,6 +120,25 @@ def inspect_posts(
         unfinished=_unfinished(folder),
         checked=check,
     )
+
+
+def _broken(files: Sequence[FileReport]) -> tuple[dict[str, str], list[str]]:
+    """Files that break off, with the reason, and those of them that were read whole later."""
+    broken, repaired = dict[str, str](), dict[str, None]()
+    for place, file in enumerate(files):
+        if not file.broken:
+            continue
+        # wherever it was fetched to again, it holds no less
+        if any(
+            Path(later.name).name == Path(file.name).name
+            and not later.broken
+            and later.read >= file.read
+            for later in files[place + 1 :]
+        ):
+            repaired[file.name] = None
+        else:
+            broken[file.name] = file.broken
+    return broken, [name for name in repaired if name not in broken]
 
 
 def _told(folder: PostsFolder) -> tuple[Record, pl.DataFrame]:

@@ -1,6 +1,7 @@
 """What a crawl leaves on disk between two runs, whole or damaged."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,29 @@ def test_damage_is_told(left: CrawlFolder, damage: dict[str, Any], told: str) ->
     path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
     with pytest.raises(OutputError, match=rf"{told}.*--restart"):
         resumed(left)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "told"),
+    [
+        ("checkpoint.json", lambda content: content[:50], "is not readable as JSON"),
+        ("checkpoint.json", lambda content: b"\xff" + content, "is not readable as JSON"),
+        ("checkpoint.json", lambda _: b"[]", "is damaged"),
+        ("reddit", lambda content: content[:30] + bytes(9) + content[39:], "is damaged in line 1"),
+        ("reddit", lambda content: content.replace(b"t3_b", b"t9_b"), "is damaged in line 2"),
+        ("reddit", lambda content: b"[]\n" + content[3:], "is damaged in line 1"),
+    ],
+)
+def test_damaged_files_are_told(
+    left: CrawlFolder, name: str, spoil: Callable[[bytes], bytes], told: str
+) -> None:
+    path = raw(left) if name == "reddit" else left.path / name
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(OutputError, match=rf"{told}.*--restart") as refused:
+        resumed(left)
+    assert str(path) in str(refused.value)
+    with left.opened():
+        left.begin(SETTINGS, ["lonely"])  # as --restart does
 
 
 def test_two_crawls_at_once_are_refused(left: CrawlFolder) -> None:

@@ -41,6 +41,16 @@ def test_all_well_is_status_0(reddit: Reddit, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_items_passed_over_are_told(reddit: Reddit, tmp_path: Path) -> None:
+    reddit.submissions = [submission("a"), submission("b", created_utc=float("inf"))]
+    report = tmp_path / "report.json"
+    choices = ("--listing", "new", "--out", tmp_path / "posts", "--report", report)
+    done = run("--subreddit", "lonely", *choices)
+    assert done.exit_code == 0, done.output
+    assert "Note: r/lonely: 1 items were passed over" in done.stderr
+    assert json.loads(report.read_text())["passed_over"] == {"lonely": 1}
+
+
 def test_settings_from_toml(reddit: Reddit, tmp_path: Path) -> None:
     reddit.submissions = [submission("a")]
     config = tmp_path / "crawl.toml"

@@ -118,7 +118,7 @@ def test_the_tree_is_that_of_praw(api: RedditClient, real_data: Path) -> None:
     """The comments that PRAW's own `replace_more` ends with."""
     file = real_data / "reddit-api" / "praw" / "TestCommentForest.test_replace__all.json"
     play(api, file)
-    ours = {comment["id"] for comment in read_tree(api, "3hahrw")}
+    ours = {comment["id"] for comment in read_tree(api, "3hahrw").posts}
     play(api, file)
     theirs = _by_praw(api._reddit, "3hahrw")
     assert len(theirs) > 500

@@ -125,6 +125,68 @@ def test_since_stops_the_pages_and_spares_the_other_listings(
     assert report.ingest.kept in (120, 121)
 
 
+def test_pages_that_go_round_end(reddit: Reddit, tmp_path: Path) -> None:
+    reddit.submissions = aged(5)
+    following = {None: "t3_a", "t3_a": "t3_b", "t3_b": "t3_a"}
+
+    def round_and_round(asked: Asked) -> Answer | None:
+        if not asked.path.endswith("/new") or len(reddit.asked) > 50:
+            return None
+        child = {"kind": "t3", "data": reddit.submissions[0]}
+        after = following[asked.query.get("after")]
+        return Answer({"kind": "Listing", "data": {"after": after, "children": [child]}})
+
+    reddit.trouble = round_and_round
+    report = crawl(tmp_path / "posts", listings=("new", "hot"))
+    assert (report.fetched, report.whole) == (5, True)
+    assert [asked.path for asked in reddit.asked[1:]] == ["/r/lonely/new"] * 3 + ["/r/lonely/hot"]
+
+
+def test_pages_without_end_are_set_aside(reddit: Reddit, tmp_path: Path) -> None:
+    def endless(asked: Asked) -> Answer | None:
+        if not asked.path.endswith("/new") or len(reddit.asked) > 150:
+            return None
+        children = [{"kind": "t3", "data": submission(f"{asked.number}")}]
+        data = {"after": f"t3_{asked.number}", "children": children}
+        return Answer({"kind": "Listing", "data": data})
+
+    reddit.trouble = endless
+    report = crawl(tmp_path / "posts", listings=("new",))
+    assert report.set_aside == {"lonely": ["new has not ended after 100 pages"]}
+    assert report.fetched == 101
+
+
+def without(thing: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in thing.items() if key != name}
+
+
+def test_items_that_are_no_posts_are_passed_over_and_told(reddit: Reddit, tmp_path: Path) -> None:
+    whole, parent = submission("a", num_comments=9), {"parent_id": "t3_a"}
+    things = [
+        *(without(submission("b"), name) for name in ("name", "id", "created_utc")),
+        {**submission("c"), "created_utc": None}, {**submission("c d")}, {**submission("e"), "id": "f"},
+    ]  # fmt: skip
+    children: list[Any] = [{"kind": "t3", "data": thing} for thing in [*things, whole]]
+    children += ["x", None, {}, {"kind": "t3"}, {"kind": "t5", "data": {"name": "t5_x"}}]
+    said = comment("k", "a")
+    odd: list[Any] = [
+        "x", None, {"kind": "t1"}, {"kind": "t1", "data": without(said, "created_utc")},
+        {"kind": "more", "data": parent}, {"kind": "more", "data": {**parent, "children": [7]}},
+        {"kind": "t1", "data": {**said, "replies": "gone"}},
+    ]  # fmt: skip
+    thread = [{"kind": "Listing", "data": {"children": each}} for each in ([], odd)]
+    answers = {
+        "/r/lonely/new": {"kind": "Listing", "data": {"after": 7, "children": children}},
+        "/r/lonely/comments": {"kind": "Listing", "data": {"after": None, "children": []}},
+        "/comments/a/": thread,
+    }
+    reddit.trouble = lambda asked: Answer(answers[asked.path]) if asked.path in answers else None
+    report = crawl(tmp_path / "posts", listings=("new",), comments=True)
+    assert ids(tmp_path / "posts") == ["t1_k", "t3_a"]
+    assert report.passed_over == {"lonely": 17}
+    assert report.whole
+
+
 def forest() -> list[dict[str, Any]]:
     """A hundred and more comments, wide and deep."""
     wide = [comment(f"w{n}", "a") for n in range(130)]
@@ -162,7 +224,7 @@ def test_all_comments_are_read(reddit: Reddit, tmp_path: Path) -> None:
 def test_a_tree_is_whole_by_itself(reddit: Reddit) -> None:
     """Without the listing of comments, which here has all of them."""
     reddit.submissions, reddit.comments = [submission("a")], forest()
-    comments = read_tree(RedditClient(None, Patience()), "a")
+    comments = read_tree(RedditClient(None, Patience()), "a").posts
     found = [comment["id"] for comment in comments]
     assert sorted(found) == sorted(comment["id"] for comment in forest())
     paths = [asked.path for asked in reddit.asked]

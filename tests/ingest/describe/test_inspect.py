@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,8 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.dates import num2date
+from matplotlib.patches import Rectangle
 
 from corpus_lonely.cli.main import main
+from corpus_lonely.ingest.describe.figure import draw_coverage
+from corpus_lonely.ingest.describe.gaps import Gap
 from corpus_lonely.ingest.describe.inspect import inspect_posts
 from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.run import ingest_dumps
@@ -96,6 +101,25 @@ def test_what_is_spoilt_is_named(made: Path, how: str) -> None:
     assert "Error: " in ran.output.splitlines()[-1]
 
 
+def test_files_that_broke_off_are_told_until_they_are_read_whole(tmp_path: Path) -> None:
+    whole = write_dump(tmp_path / "d.gz", dirty(1)).read_bytes()
+    cut = tmp_path / "elsewhere" / "d.gz"
+    cut.parent.mkdir()
+    cut.write_bytes(whole[:-200])
+    ingest_dumps([cut, write_dump(tmp_path / "other.gz", dirty(2))], tmp_path / "posts")
+    ran = describe(tmp_path / "posts")
+    assert ran.exit_code == 0
+    assert "2 read; broken off: d.gz" in ran.stdout
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("Broken: ")]
+    assert line.startswith(f"Broken: {cut}: ")
+    ingest_dumps([tmp_path / "d.gz"], tmp_path / "posts")
+    ran = describe(tmp_path / "posts")
+    assert "3 read; broken off once, read whole later: d.gz" in ran.stdout
+    assert "Broken: " not in ran.stdout
+    told = inspect_posts(tmp_path / "posts")
+    assert (told.broken, told.repaired) == ({}, [str(cut)])
+
+
 def test_sums_that_do_not_hold_are_named(made: Path) -> None:
     path = made.with_name("posts.about") / "coverage.parquet"
     table = pl.DataFrame(pq.read_table(path))
@@ -127,7 +151,7 @@ def test_the_command_finds_the_blackout_and_draws_it(tmp_path: Path) -> None:
     assert f"read {len(lines):,} = kept {len(lines):,} + dropped 0" in ran.stdout
     words = "".join(ElementTree.parse(tmp_path / "f.svg").getroot().itertext())
     assert "r/lonely" in words
-    assert "gaps" in words
+    assert "Gaps" in words
     first = (tmp_path / "f.svg").read_bytes()
     assert describe(tmp_path / "posts", "--figure", tmp_path / "f.svg").exit_code == 0
     assert (tmp_path / "f.svg").read_bytes() == first
@@ -136,6 +160,42 @@ def test_the_command_finds_the_blackout_and_draws_it(tmp_path: Path) -> None:
     assert sum(row["kept"] for row in told["coverage"]) == told["posts"]
     fast = json.loads(describe(tmp_path / "posts", "--json", "--no-check").stdout)
     assert (fast["gaps"], fast["checked"]) == ([], False)
+
+
+def test_the_figure_tells_whose_the_gaps_are(made: Path) -> None:
+    sizes = {"a": 900, "b": 60, "c": 30, "d": 10}
+    rows = [
+        {"month": month, "subreddit": name, "kind": "comment", "read": size, "kept": size}
+        for month in ("2020-03", "2020-05") for name, size in sizes.items()
+    ]  # fmt: skip
+    told = inspect_posts(made)
+    table = pl.concat([told.coverage.clear(), pl.DataFrame(rows)], how="diagonal_relaxed")
+
+    def bars(*gaps: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
+        found = [Gap(name, "comment", "month", month, month, 0, 99) for name, month in gaps]
+        panel = draw_coverage(replace(told, coverage=table.fill_null(0), gaps=found)).axes[1]
+        names = [label.get_text() for label in panel.get_yticklabels()]
+        drawn: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+        for bar in panel.patches:
+            assert isinstance(bar, Rectangle)
+            span = [
+                num2date(x).date().isoformat() for x in (bar.get_x(), bar.get_x() + bar.get_width())
+            ]
+            drawn[names[round(bar.get_y() + bar.get_height() / 2)]].append((span[0], span[1]))
+        return drawn
+
+    assert bars() == {}
+    april, march = ("2020-04-01", "2020-05-01"), ("2020-03-01", "2020-04-01")
+    assert bars(("c", "2020-04"), ("a", "2020-03"), ("c", "2020-03")) == {
+        "r/a comments, 90.0%": [march],
+        "r/c comments, 3.0%": [april, march],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("corpus_lonely.ingest.describe.figure._NAMED", 2)
+        assert bars(("c", "2020-04"), ("b", "2020-04"), ("d", "2020-03")) == {
+            "r/b comments, 6.0%": [april],
+            "2 others, 4.0%": [april, march],
+        }
 
 
 @pytest.mark.parametrize(
