@@ -3,6 +3,7 @@
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from corpus_lonely.errors import InputError, ModelError, ScoringError
@@ -12,16 +13,18 @@ from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.course import Course
 from corpus_lonely.scoring.dispatch import Executor, open_executor
 from corpus_lonely.scoring.inputs import find_posts, whole_address
+from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, cut_shards, part_name
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
-from corpus_lonely.scoring.todo import Todo, known_run, plan_run
+from corpus_lonely.scoring.todo import Todo, known_run, own_shards, plan_run
 from corpus_lonely.scoring.worker import Ready, ShardFailure, Task, versions
 from corpus_lonely.tables import SCORE_FACTS
 
 __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
 
 _NAMED_FAILURES = 3
+_LOST = "a worker told that it is written, but it does not stand in the folder"
 _HOPELESS = 5
 """When this many shards fail before one succeeds in a run, the rest would fail as well."""
 
@@ -84,6 +87,7 @@ class _Job:
             course = Course(self.todo, self.progress, executor)
             self._score(executor, course)
             seconds = time.perf_counter() - began
+        self._look_at_own()
         scored = self.todo.own_rows - before.counts.rows
         return replace(
             before,
@@ -174,6 +178,17 @@ class _Job:
         elif standing < parts and self.settings.retry_failed and not self.settings.member:
             self.output.describe(self._description(run))  # without those that are done now
         return standing
+
+    def _look_at_own(self) -> None:
+        """Counts as failed what a worker told of, but does not stand where this process looks."""
+        own = partial(own_shards, self.settings, self.todo.posts, self.todo.run, self.todo.aside)
+        seen = Marks()
+        for shard, _ in self.output.done(self.todo.run, own(), read=False):
+            seen.add(shard.index)
+        for failure in self.failures:
+            seen.add(failure.shard.index)
+        lost = (shard for shard in own() if shard.index not in seen)
+        self.failures += [ShardFailure(shard, _LOST) for shard in lost]
 
     def _look_at_all(self) -> tuple[int, Counts]:
         """How many parts stand, others' too, and what is in them."""

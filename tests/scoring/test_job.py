@@ -26,6 +26,8 @@ from corpus_lonely.errors import (
 from corpus_lonely.progress import Silent
 from corpus_lonely.scoring import dispatch, worker
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
+from corpus_lonely.scoring.parts import Output
+from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import ShardFailure
 from corpus_lonely.taxonomy import loneliness
 
@@ -260,6 +262,26 @@ def test_a_shard_that_fails_is_set_aside_and_the_others_finish(
     assert described["totals"] is None
     monkeypatch.undo()
     assert run(posts, model, out).shards_before == 3
+
+
+def test_a_part_that_does_not_stand_at_the_end_is_told(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Output.write
+
+    def lose(self: Output, shard: Shard, table: Any) -> None:
+        if shard.index != 2:
+            write(self, shard, table)
+
+    monkeypatch.setattr(Output, "write", lose)
+    with pytest.raises(ScoringError) as raised:
+        run(posts, model, tmp_path / "scores")
+    assert "1 of 4 shards could not be scored: part-000002.parquet" in str(raised.value)
+    assert "it does not stand in the folder" in str(raised.value)
+    assert not Output(tmp_path / "scores").totalled()
+    monkeypatch.undo()
+    assert run(posts, model, tmp_path / "scores").shards_before == 3
+    assert Output(tmp_path / "scores").totalled()
 
 
 def test_a_run_whose_every_shard_fails_ends_early(
