@@ -88,7 +88,7 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
         progress.note(f"{count} Dask worker{'' if count == 1 else 's'}{watch}")
         if settings.report:
             stack.enter_context(reported(cluster.client, settings.report, progress.note))
-        yield OnCluster(cluster, progress.note)
+        yield OnCluster(cluster, progress.note, more_may_come=not wanted.here)
 
 
 def _is_one_device(device: str) -> bool:

@@ -1,13 +1,13 @@
 """A scoring run from settings to report: plans, looks at what is done, has the rest scored."""
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from corpus_lonely.errors import InputError, ModelError, ScoringError
-from corpus_lonely.inference.folder import NUMERICS_VERSION, ModelFacts, model_facts
+from corpus_lonely.errors import ModelError, ScoringError
+from corpus_lonely.inference.folder import ModelFacts, model_facts
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.course import Course
@@ -16,9 +16,10 @@ from corpus_lonely.scoring.inputs import find_posts, whole_address
 from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, cut_shards, part_name
+from corpus_lonely.scoring.probe import Probe, probing
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
 from corpus_lonely.scoring.todo import Todo, known_run, own_shards, plan_run
-from corpus_lonely.scoring.worker import Ready, ShardFailure, Task, versions
+from corpus_lonely.scoring.worker import ShardFailure, Task, versions
 from corpus_lonely.tables import SCORE_FACTS
 
 __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
@@ -77,10 +78,15 @@ class _Job:
         self.todo, self.progress = todo, progress
         self.aside = Aside(output)
         self.failures: list[ShardFailure] = []
+        self._probe: Probe | None = None
 
     def work(self) -> ScoreReport:
         """Scores what is left to do."""
-        with open_executor(self.settings, self.progress) as executor:
+        shared = self.settings.cluster.workers != 0
+        with (
+            open_executor(self.settings, self.progress) as executor,
+            probing(self.output) if shared else nullcontext() as self._probe,
+        ):
             self._begin(executor)
             before = self.report()
             began = time.perf_counter()
@@ -126,7 +132,6 @@ class _Job:
 
     def _prepare(self, executor: Executor) -> Run:
         ready = executor.prepare(self._task())
-        _check(ready)
         self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
         return replace(self.todo.run, precision=ready.precision)
 
@@ -208,6 +213,7 @@ class _Job:
             carried=self.todo.posts.carried,
             parts=self.todo.parts,
             author_key=self.todo.posts.author_key,
+            probe=self._probe,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:
@@ -233,13 +239,4 @@ class _Job:
             where=self.settings.out,
             hint="The others are kept: run the same command again to try these once more, "
             "with --retry-failed to try these alone",
-        )
-
-
-def _check(ready: Ready) -> None:
-    if ready.numerics_version != NUMERICS_VERSION:
-        ours = versions()["corpus-lonely"]
-        raise InputError(
-            f"the workers run corpus-lonely {ready.versions['corpus-lonely']}, this process {ours}",
-            hint="Use one environment on all hosts",
         )

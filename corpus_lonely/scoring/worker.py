@@ -15,6 +15,7 @@ import pyarrow as pa
 from corpus_lonely import tables
 from corpus_lonely.errors import (
     CorpusLonelyError,
+    InputError,
     ModelError,
     OutputError,
     ScoringError,
@@ -25,6 +26,7 @@ from corpus_lonely.scoring.failures import device_failure, without_text
 from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.scoring.probe import Probe, check_probe
 from corpus_lonely.scoring.reading import read_rows, read_texts
 from corpus_lonely.storage import Place
 
@@ -51,6 +53,8 @@ class Task:
     """How many shards there are in all."""
     author_key: str | None = None
     """What the authors of the posts were hashed with, if their files tell."""
+    probe: Probe | None = None
+    """What a worker must see in `out` before it works; None where that is not asked."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class ShardResult:
     """How often memory ran out on its worker, so that the batches were made smaller; each is told once."""
     batch_tokens: int = 0
     """Padded tokens in a batch after that."""
+    worker: str = ""
+    """The address of who did it; empty in the driver's own process."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,10 @@ class ShardFailure:
     reason: str
     fatal: CorpusLonelyError | None = None
     """Set when every other shard would fail alike: a full disk, a model that has gone."""
+    host: bool = False
+    """Whether `fatal` is so in this process, and another host may do the shard."""
+    worker: str = ""
+    """The address of who tried; empty in the driver's own process."""
     suspect: bool = False
     """Whether its worker died again and again, and it is not known whether for this shard."""
     broken: bool = False
@@ -105,6 +115,7 @@ class Abandoned(Exception):  # noqa: N818  (no error: somebody changed their min
 Told = Callable[[int], None]
 
 _lock = threading.Lock()
+_checked: set[tuple[Probe | None, int]] = set()
 _engine: "Engine | None" = None
 _loaded: tuple[object, ...] = ()
 
@@ -125,11 +136,13 @@ def prepare(task: Task) -> Ready | CorpusLonelyError:
 
     Errors come back and are not raised: Dask would print them at length.
     """
+    if error := _unfit(task):
+        return error
     try:
         with _lock:
             settings = _ready_engine(task).settings
-    except CorpusLonelyError as error:
-        return error
+    except CorpusLonelyError as failure:
+        return failure
     return Ready(
         device=settings.device,
         precision=settings.precision,
@@ -159,14 +172,19 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
         return ShardFailure(shard, without_text(error))
 
 
-def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
+def _score(shard: Shard, task: Task, told: Told) -> ShardResult | ShardFailure:
     began, output = time.perf_counter(), Output(task.out)
+    if error := _unfit(task):
+        return ShardFailure(shard, str(error), fatal=error, host=True)
     if standing := output.standing(task.run, shard):
         # its worker died between the rename and the answer
         return ShardResult(shard, standing, 0.0)
     told(0)
-    with _lock:  # one model a process, whoever of its threads asks first
-        engine = _ready_engine(task)
+    try:
+        with _lock:  # one model a process, whoever of its threads asks first
+            engine = _ready_engine(task)
+    except CorpusLonelyError as failure:
+        return ShardFailure(shard, str(failure), fatal=failure, host=True)
     verify_unchanged(shard.file)
     rows = read_rows(shard, [task.run.text_column, *task.run.carried])
     scores = engine.score(read_texts(rows.column(task.run.text_column)), _throttled(told))
@@ -194,7 +212,7 @@ def _write(
 def _broken(shard: Shard, task: Task, reason: str) -> ShardFailure:
     told = f"{task.device} can compute nothing more in this process ({reason})"
     error = ScoringError(told, hint="What is done is kept: run the same command again to go on")
-    return ShardFailure(shard, reason, fatal=error, broken=True)
+    return ShardFailure(shard, reason, fatal=error, host=True, broken=True)
 
 
 def _nobody(_posts: int) -> None:
@@ -221,6 +239,26 @@ def _ready_engine(task: Task) -> "Engine":
     )
     _engine, _loaded = Engine.load(task.model, settings), wanted
     return _engine
+
+
+def _unfit(task: Task) -> CorpusLonelyError | None:
+    """Asked once of a process: whether what it writes would be what the driver expects, and where."""
+    known = (task.probe, task.run.numerics_version)
+    if known in _checked:
+        return None
+    if task.run.numerics_version != NUMERICS_VERSION:
+        return InputError(
+            f"corpus-lonely {versions()['corpus-lonely']} is installed, whose scores are not those of "
+            "this process",
+            hint="Use one environment on all hosts",
+        )
+    try:
+        if task.probe:
+            check_probe(Output(task.out), task.probe)
+    except OutputError as error:
+        return error
+    _checked.add(known)
+    return None
 
 
 def _throttled(told: Told) -> Told:

@@ -23,7 +23,7 @@ from corpus_lonely.errors import ModelError, OutputError
 from corpus_lonely.files import files_sha256
 from corpus_lonely.inference import folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
-from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring import worker
 from corpus_lonely.scoring.failures import device_failure
 from corpus_lonely.scoring.inputs import find_posts
@@ -54,6 +54,7 @@ def make_task(
             "max_tokens": 64,
             "precision": "fp32",
             "shard_rows": shard_rows,
+            "numerics_version": NUMERICS_VERSION,
         }
     )
     shards = list(cut_shards(posts, shard_rows))
