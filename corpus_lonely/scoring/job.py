@@ -27,7 +27,7 @@ __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
 _NAMED_FAILURES = 3
 _LOST = "a worker told that it is written, but it does not stand in the folder"
 _HOPELESS = 5
-"""When this many shards fail before one succeeds in a run, the rest would fail as well."""
+"""When this many shards fail alike before one succeeds in a run, the rest would fail as well."""
 
 
 def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> ScoreReport:
@@ -151,19 +151,25 @@ class _Job:
                 self.progress.note(f"Set aside {outcome.shard}: {outcome.reason}")
                 course.failed(outcome)
                 if self._hopeless(course):
-                    raise self._error(f"the first {_HOPELESS} shards failed")
+                    raise self._error(f"the first {len(self.failures)} shards failed")
         self.progress.finish()
 
     def _hopeless(self, course: Course) -> bool:
-        """Whether the rest would fail alike: none has succeeded in this run, and it is not one file's fault.
+        """Whether the rest would fail alike: none has succeeded in this run, and it is no file's fault.
 
-        What had been set aside before says nothing of the rest: it may well fail again.
+        What had been set aside before says nothing of the rest: it may well fail again. Nor does a file
+        that cannot be read say anything of another, or its first rows of the others.
         """
         if course.succeeded:
             return False
-        failed = [one.shard for one in course.failures if one.shard.index not in self.todo.aside]
-        files = {shard.file.name for shard in failed}
-        return len(failed) >= _HOPELESS and len(files) >= min(_HOPELESS, len(self.todo.posts.files))
+        failed = [one for one in course.failures if one.shard.index not in self.todo.aside]
+        if len(failed) < _HOPELESS:
+            return False
+        tried = len({one.shard.file.name for one in failed})
+        files = sum(file.rows > 0 for file in self.todo.posts.files)
+        if any(one.unread for one in failed) or len({one.reason for one in failed}) > 1:
+            return tried == files and 2 * len(failed) >= self.todo.own
+        return tried >= min(_HOPELESS, files)
 
     def end(self, counts: Counts) -> int:
         """Writes the totals once all parts stand; returns how many do.
@@ -234,9 +240,10 @@ class _Job:
     def _error(self, what: str) -> ScoringError:
         named = [f"{failure.shard}: {failure.reason}" for failure in self.failures]
         more = "" if len(named) <= _NAMED_FAILURES else f"; and {len(named) - _NAMED_FAILURES} more"
+        kept = "The others are kept: run" if self.output.count() else "Mend that, and run"
         return ScoringError(
             f"{what}: {'; '.join(named[:_NAMED_FAILURES])}{more}",
             where=self.settings.out,
-            hint="The others are kept: run the same command again to try these once more, "
+            hint=f"{kept} the same command again to try these once more, "
             "with --retry-failed to try these alone",
         )

@@ -20,6 +20,7 @@ from corpus_lonely.errors import (
     OutputError,
     ScoringError,
     SettingsError,
+    StorageError,
 )
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.failures import device_failure, without_text
@@ -95,6 +96,8 @@ class ShardFailure:
     """Whether `fatal` is so in this process, and another host may do the shard."""
     worker: str = ""
     """The address of who tried; empty in the driver's own process."""
+    unread: bool = False
+    """Whether its posts could not be read, which says nothing of other files."""
     suspect: bool = False
     """Whether its worker died again and again, and it is not known whether for this shard."""
     broken: bool = False
@@ -163,7 +166,7 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
     except (ModelError, OutputError, SettingsError) as error:
         return ShardFailure(shard, str(error), fatal=error)
     except CorpusLonelyError as error:
-        return ShardFailure(shard, str(error))
+        return ShardFailure(shard, str(error), unread=isinstance(error, InputError | StorageError))
     except Abandoned:
         return ShardFailure(shard, "is not wanted any more")
     except Exception as error:  # noqa: BLE001  (one shard's trouble must not stop the others)

@@ -299,6 +299,45 @@ def test_a_run_whose_every_shard_fails_ends_early(
     assert tried == [0, 1, 2, 3, 4]
 
 
+def test_files_that_cannot_be_read_say_nothing_of_others(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        shutil.copy(posts, folder / f"{index:02}.parquet")
+    for index in range(6):
+        with (folder / f"{index:02}.parquet").open("r+b") as file:
+            file.seek(4)
+            file.write(bytes(5000))
+    with pytest.raises(ScoringError) as raised:
+        run(folder, model, tmp_path / "scores", shard_rows=1000)
+    assert "6 of 12 shards could not be scored: part-000000.parquet" in str(raised.value)
+    assert "The others are kept: run" in str(raised.value)
+    assert len(contents(tmp_path / "scores")) == 6
+
+
+def test_rows_that_cannot_be_read_say_nothing_of_those_behind_them(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    end = pq.read_metadata(posts).row_group(1).column(0).dictionary_page_offset
+    with posts.open("r+b") as file:
+        file.seek(4)
+        file.write(bytes(end - 4))
+    with pytest.raises(ScoringError, match="6 of 20 shards could not be scored"):
+        run(posts, model, tmp_path / "scores", shard_rows=50)
+
+
+def test_a_run_of_which_nothing_stands_does_not_say_that_something_is_kept(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    with posts.open("r+b") as file:
+        file.seek(4)
+        file.write(bytes(posts.stat().st_size // 2))
+    with pytest.raises(ScoringError, match=r"the first 5 shards failed: .*Mend that, and run the"):
+        run(posts, model, tmp_path / "scores", shard_rows=100)
+
+
 def test_a_resumed_run_whose_every_shard_fails_ends_early_too(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
