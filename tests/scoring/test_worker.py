@@ -260,6 +260,8 @@ def test_one_model_serves_auto_and_what_it_turned_out_to_be(
         ),
         (torch.AcceleratorError("what torch raises by its own name"), "AcceleratorError"),
         (torch.OutOfMemoryError("CUDA out of memory. CUDA error: none"), None),
+        (torch.AcceleratorError("CUDA error: out of memory\nCompile with"), None),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), None),
         (RuntimeError("The size of tensor a must match"), None),
         (ValueError("CUDA error: says somebody's post"), None),
     ],
