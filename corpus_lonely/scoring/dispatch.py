@@ -73,7 +73,9 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
         return
     if settings.report:
         check_report(settings.report)
-    if settings.device not in ("auto", "cuda"):
+    if settings.device.startswith("cuda:"):
+        wanted = replace(wanted, pinned=False)  # else it would be the first and only one it sees
+    elif settings.device not in ("auto", "cuda"):
         wanted = replace(wanted, gpus=False)
     if wanted.workers is None and wanted.here and _is_one_device(settings.device):
         wanted = replace(wanted, workers=1)

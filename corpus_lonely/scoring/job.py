@@ -132,7 +132,8 @@ class _Job:
 
     def _prepare(self, executor: Executor) -> Run:
         ready = executor.prepare(self._task())
-        self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
+        layout = "packed" if ready.packed else "padded"
+        self.progress.note(f"Model loaded: {ready.device}, {ready.precision}, {layout}.")
         return replace(self.todo.run, precision=ready.precision)
 
     def _score(self, executor: Executor, course: Course) -> None:

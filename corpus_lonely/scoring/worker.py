@@ -64,6 +64,8 @@ class Ready:
 
     device: str
     precision: str
+    packed: bool
+    """Whether posts are laid end to end; else batches are padded."""
     python: str
     versions: dict[str, str]
     numerics_version: int
@@ -143,12 +145,13 @@ def prepare(task: Task) -> Ready | CorpusLonelyError:
         return error
     try:
         with _lock:
-            settings = _ready_engine(task).settings
+            engine = _ready_engine(task)
     except CorpusLonelyError as failure:
         return failure
     return Ready(
-        device=settings.device,
-        precision=settings.precision,
+        device=engine.settings.device,
+        precision=engine.settings.precision,
+        packed=engine.forward.packed,
         python=platform.python_version(),
         versions=versions(),
         numerics_version=NUMERICS_VERSION,

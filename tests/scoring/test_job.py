@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -23,6 +25,7 @@ from corpus_lonely.errors import (
     ScoringError,
     SettingsError,
 )
+from corpus_lonely.inference.forward import Forward
 from corpus_lonely.progress import Silent
 from corpus_lonely.scoring import dispatch, worker
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
@@ -83,6 +86,48 @@ def test_a_model_of_some_groups_is_refused(posts: Path, model: Path, tmp_path: P
     with pytest.raises(ModelError, match="has learnt duration alone, so most of its scores would"):
         score_posts(ScoreSettings(str(posts), tmp_path / "model", tmp_path / "scores"))
     assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.parametrize(("packs", "told"), [(True, "packed"), (False, "padded")])
+def test_whether_posts_are_packed_is_told(
+    posts: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    packs: bool,
+    told: str,
+) -> None:
+    monkeypatch.setattr(worker, "_engine", None)
+    monkeypatch.setattr(worker, "_loaded", ())  # put back with it
+    monkeypatch.setattr(Forward, "pack", lambda self: setattr(self, "packed", packs))
+    heard = Heard()
+    run(posts, model, tmp_path / "scores", heard, precision="bf16")
+    assert f"Model loaded: cpu, bf16, {told}." in heard.notes
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "pinned", "workers"),
+    [("cuda:1", True, False, 1), ("cuda", True, True, None), ("cpu", False, True, None)],
+)
+def test_how_a_device_is_asked_for(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    gpus: bool,
+    pinned: bool,
+    workers: int | None,
+) -> None:
+    asked: list[ClusterSettings] = []
+
+    @contextmanager
+    def opened(wanted: ClusterSettings, **_rest: Any) -> Iterator[Any]:
+        asked.append(wanted)
+        yield SimpleNamespace(client=None, address="", dashboard=None, workers=set)
+
+    monkeypatch.setattr(dispatch, "open_cluster", opened)
+    with dispatch.open_executor(ScoreSettings("x", model, tmp_path, device=device), Heard()):
+        assert asked == [ClusterSettings(gpus=gpus, pinned=pinned, workers=workers)]
 
 
 def test_the_same_settings_give_the_same_bytes(posts: Path, model: Path, tmp_path: Path) -> None:
