@@ -199,8 +199,13 @@ class _Job:
             seen.add(shard.index)
         for failure in self.failures:
             seen.add(failure.shard.index)
-        lost = (shard for shard in own() if shard.index not in seen)
-        self.failures += [ShardFailure(shard, _LOST) for shard in lost]
+        self.failures += [
+            ShardFailure(shard, _LOST)
+            for shard in own()
+            # asked for by name as well: the listing of a shared disk may be seconds old
+            if shard.index not in seen
+            and not self.output.standing(self.todo.run, shard, read=False)
+        ]
 
     def _look_at_all(self) -> tuple[int, Counts]:
         """How many parts stand, others' too, and what is in them."""

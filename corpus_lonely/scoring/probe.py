@@ -5,12 +5,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from corpus_lonely.errors import OutputError
-from corpus_lonely.files import atomic_path
+from corpus_lonely.files import atomic_path, output_error
 from corpus_lonely.scoring.parts import Output
 
-_LAG_S = 5.0
+_LAG_S = 10.0
 """A shared disk may show a new file so late on another host."""
 _BETWEEN_LOOKS_S = 0.2
 
@@ -25,8 +26,13 @@ class Probe:
 
 @contextmanager
 def probing(output: Output) -> Iterator[Probe | None]:
-    """Writes a probe for the time of the block; a store needs none, as its address says where it is."""
-    if output.staging is None:
+    """Writes a probe for the time of the block; a store needs none, as its address says where it is.
+
+    The folder itself is made too: of one that another host makes, a shared disk may tell for a minute
+    that it is not there.
+    """
+    folder = output.folder
+    if output.staging is None or not isinstance(folder, Path):
         yield None
         return
     probe = Probe(f"probe-{uuid.uuid4().hex}", uuid.uuid4().hex)
@@ -34,11 +40,15 @@ def probing(output: Output) -> Iterator[Probe | None]:
     with atomic_path(path) as temporary:
         temporary.write_text(probe.content, "ascii")
     try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(error, folder) from error
         yield probe
     finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-            path.parent.rmdir()  # unless parts are being written there
+        for remove in (path.unlink, path.parent.rmdir, folder.rmdir):
+            with suppress(OSError):  # folders stay that hold anything
+                remove()
 
 
 def check_probe(output: Output, probe: Probe) -> None:

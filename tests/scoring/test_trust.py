@@ -156,12 +156,14 @@ def test_the_first_part_of_a_worker_must_be_seen_by_the_driver(tmp_path: Path) -
 def test_a_probe_is_seen_where_the_folder_is_the_same(tmp_path: Path) -> None:
     with probing(Output(tmp_path / "scores")) as known:
         assert known
+        assert (tmp_path / "scores").is_dir()
         check_probe(Output(tmp_path / "scores"), known)
         with pytest.raises(OutputError, match=r"elsewhere/scores: is not the folder"):
             check_probe(Output(tmp_path / "elsewhere" / "scores"), known)
         with pytest.raises(OutputError):
             check_probe(Output(tmp_path / "scores"), replace(known, content="another"))
     assert not list((tmp_path / "scores.about").rglob("*"))
+    assert not (tmp_path / "scores").exists()  # nothing was written there
 
 
 def test_a_process_that_lacks_the_folder_or_computes_otherwise_does_no_shard(
