@@ -195,7 +195,7 @@ class _Job:
         """Counts as failed what a worker told of, but does not stand where this process looks."""
         own = partial(own_shards, self.settings, self.todo.posts, self.todo.run, self.todo.aside)
         seen = Marks()
-        for shard, _ in self.output.done(self.todo.run, own(), read=False):
+        for shard in self.output.written(self.todo.run, own()):
             seen.add(shard.index)
         for failure in self.failures:
             seen.add(failure.shard.index)

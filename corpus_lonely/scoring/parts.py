@@ -145,9 +145,7 @@ class Output:
         there may be a million of them.
         read: every byte; else the footers alone.
         """
-        there = Marks()
-        for part in self._parts():
-            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
+        there = self._there()
         if not there:
             return
         named = (shard for shard in shards if shard.index in there)
@@ -157,6 +155,23 @@ class Output:
                 for shard, counts in zip(batch, found, strict=True):
                     if counts is not None:
                         yield shard, counts
+
+    def written(self, run: Run, shards: Iterable[Shard]) -> Iterator[Shard]:
+        """Those of `shards` whose parts stand, going by their footers.
+
+        In a store by one list alone: there a part is put whole or not at all.
+        """
+        if isinstance(self.folder, RemotePath):
+            there = self._there()
+            return (shard for shard in shards if shard.index in there)
+        return (shard for shard, _ in self.done(run, shards, read=False))
+
+    def _there(self) -> Marks:
+        """The indices of all parts, going by their names."""
+        there = Marks()
+        for part in self._parts():
+            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
+        return there
 
     def standing(self, run: Run, shard: Shard, *, read: bool = True) -> Counts | None:
         """The counts of a shard whose part stands whole already; None when it does not.
