@@ -25,7 +25,10 @@ def local_cluster(settings: ClusterSettings, bytes_per_worker: int) -> Iterator[
     workers, threads = plan_workers(settings, bytes_per_worker, gpus)
     # others on this machine reach its loopback too, so even here the wire asks for a certificate
     security = make_credentials().security()
-    nannies = [nanny_options(index, threads, gpus, security) for index in range(workers)]
+    nannies = [
+        nanny_options(index, threads, gpus, security, pinned=settings.pinned)
+        for index in range(workers)
+    ]
     with dask.config.set(DASK_CONFIG):
         crew = Crew()
         try:

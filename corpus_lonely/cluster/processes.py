@@ -50,11 +50,13 @@ def environment(index: int, threads: int, gpus: int) -> dict[str, str]:
     return {**counts, "POLARS_MAX_THREADS": str(threads), **pin(index, gpus)}
 
 
-def nanny_options(index: int, threads: int, gpus: int, security: Security | None) -> dict[str, Any]:
+def nanny_options(
+    index: int, threads: int, gpus: int, security: Security | None, *, pinned: bool = True
+) -> dict[str, Any]:
     """What every `Nanny` of ours is made with, wherever it stands."""
     return {
         "security": security,
-        "env": environment(index, threads, gpus),
+        "env": environment(index, threads, gpus if pinned else 0),
         # on a GPU the next shard is read and cut, and the last one written, while one is computed; on
         # a CPU all of that would take the cores from the model
         "nthreads": SHARDS_PER_GPU if gpus else 1,

@@ -97,6 +97,8 @@ class ClusterSettings:
     tls_key: Path | None = None
     gpus: bool = True
     """Use the GPUs that are there, a worker each."""
+    pinned: bool = True
+    """Each worker of this machine sees its own GPU alone; else all, for one that is told which to use."""
     debug: bool = False
     """Let Dask's own log through."""
     kind: str = "local"

@@ -171,7 +171,7 @@ def _wait(client: Client, upkeep: Upkeep, jobs: int, asked: SlurmSettings, note:
         f"Waiting for SLURM to start the first of {jobs} jobs; `squeue --me` shows them. "
         f"Their logs: {asked.folder}"
     )
-    if not wait_for_a_worker(client, upkeep, jobs, lambda: note(waiting)):
+    if not wait_for_a_worker(client, lambda: upkeep.replaced >= jobs, lambda: note(waiting)):
         raise InputError(
             f"the SLURM jobs ended before a worker could reach {socket.gethostname()}",
             where=asked.folder,

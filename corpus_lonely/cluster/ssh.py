@@ -38,7 +38,7 @@ def ssh_cluster(settings: ClusterSettings, bytes_per_worker: int, note: Note) ->
     """Starts workers on every host, goes on with the first that comes, and starts again what ended.
 
     All hosts must see the same files, under the same paths. The workers end when the connection does.
-    Raises InputError when a host cannot be reached, is not the one that is known, or starts no worker.
+    Raises InputError when every host cannot be reached, is not the one that is known, or starts no worker.
     """
     credentials = make_credentials()
     hosts = settings.ssh.hosts
@@ -57,8 +57,11 @@ def ssh_cluster(settings: ClusterSettings, bytes_per_worker: int, note: Note) ->
                 Upkeep(cluster, _ended).going_on() as upkeep,
                 Client(cluster, set_as_default=False) as client,
             ):
+                _tell_failures(members, note)
                 waiting = f"Waiting for a worker on {', '.join(hosts)}"
-                if not wait_for_a_worker(client, upkeep, len(hosts), lambda: note(waiting)):
+                if not wait_for_a_worker(
+                    client, lambda: upkeep.ended >= set(hosts), lambda: note(waiting)
+                ):
                     raise _no_worker(members)
                 check_versions(client, cluster.scheduler_address)
                 yield Cluster(client, cluster.scheduler_address, watchable_here(client))
@@ -83,19 +86,30 @@ class _Host(ProcessInterface):
         self.host, self.scheduler = host, scheduler
         self.said: deque[str] = deque(maxlen=5)
         """The last lines that came back."""
+        self.failure: InputError | None = None
+        """Why it could not be begun with."""
         self._settings, self._needs, self._hello = settings, needs, hello
         self._connection: Any = None
         self._process: Any = None
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connects, checks the host's key against those known, and starts the workers."""
-        self._connection = await _connect(self.host, self._settings)
-        self._process = await self._connection.create_process(
-            self._command(), stderr=asyncssh.STDOUT, request_pty=False
-        )
-        self._process.stdin.write(self._hello)
-        self._reading = asyncio.create_task(self._read())
+        """Connects, checks the host's key against those known, and starts the workers.
+
+        Raises nothing, for the other hosts may do: what fails is told, and tried again later.
+        """
+        try:
+            self._connection = await _connect(self.host, self._settings)
+            self._process = await self._connection.create_process(
+                self._command(), stderr=asyncssh.STDOUT, request_pty=False
+            )
+        except InputError as error:
+            self.failure = error
+        except (OSError, asyncssh.Error) as error:
+            self.failure = InputError(f"starts no process ({first_line(error)})", where=self.host)
+        else:
+            self._process.stdin.write(self._hello)
+            self._reading = asyncio.create_task(self._read())
         await super().start()
 
     def ended(self) -> bool:
@@ -157,6 +171,15 @@ async def _connect(host: str, settings: ClusterSettings) -> Any:
 
 async def _ended(cluster: SpecCluster) -> set[str]:
     return {name for name, host in cluster.workers.items() if host.ended()}
+
+
+def _tell_failures(members: list[_Host], note: Note) -> None:
+    """Names the hosts that cannot be begun with; raises what keeps the first from it when none can."""
+    failures = [host.failure for host in members if host.failure]
+    if len(failures) == len(members):
+        raise failures[0]
+    for failure in failures:
+        note(f"Going on without a host, which is tried again later: {failure}")
 
 
 def _no_worker(members: list[_Host]) -> InputError:

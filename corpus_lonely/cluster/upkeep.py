@@ -29,6 +29,8 @@ class Upkeep:
         self._stop = asyncio.Event()
         self.replaced = 0
         """How many members have ended so far."""
+        self.ended: set[Any] = set()
+        """The names of those."""
 
     @contextmanager
     def going_on(self) -> Iterator["Upkeep"]:
@@ -61,6 +63,7 @@ class Upkeep:
         for name in gone:
             await members.pop(name).close()
         self.replaced += len(gone)
+        self.ended |= gone
         try:
             await self._cluster  # opens what is asked for and not there
         except (OSError, RuntimeError, CorpusLonelyError):
@@ -69,16 +72,16 @@ class Upkeep:
 
 
 def wait_for_a_worker(
-    client: Client, upkeep: Upkeep, members: int, waiting: Callable[[], None]
+    client: Client, hopeless: Callable[[], bool], waiting: Callable[[], None]
 ) -> bool:
-    """Whether a worker came; False when as many members ended as there are, and none had come.
+    """Whether a worker came; False when none had by the time that it is hopeless.
 
     waiting: called once when it takes long.
     """
     began = time.monotonic()
     told = False
     while not client.nthreads():
-        if upkeep.replaced >= members:
+        if hopeless():
             return False
         if not told and time.monotonic() - began > _SAY_AFTER_S:
             waiting()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus_lonely.inference.batching import Tokens, plan_batches
-from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS
+from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS, out_of_memory
 from corpus_lonely.inference.forward import Ids
 
 _IN_FLIGHT = 4
@@ -78,7 +78,7 @@ class Sweep:
         try:
             return forward(ids)
         except RuntimeError as error:
-            if not _out_of_memory(error) or len(ids) == 1:
+            if not out_of_memory(error) or len(ids) == 1:
                 raise
         # outside the handler, so that the failed batch's tensors are let go before others are made
         if self._asynchronous:
@@ -94,7 +94,3 @@ def _land(
     if event is not None:
         event.synchronize()
     return batch, scored_BL.numpy()
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -9,6 +9,7 @@ from typing import Any
 from corpus_lonely.errors import InputError
 from corpus_lonely.files import read_json
 from corpus_lonely.progress import Progress, Silent
+from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.checks import Facts, Part, read_part
 from corpus_lonely.scoring.parts import Counts, Output, is_part, total
 from corpus_lonely.scoring.plan import Run, Shard, part_name
@@ -107,6 +108,10 @@ def inspect_scores(
     parts = list(_against_each_other(parts, run))
     names = {entry.name for entry in standing}
     others = [e.name for e in entries if e.name not in names and e.name[0] != "."]
+    aside = Aside(output).reasons()  # a run that was killed has told of them nowhere else
+    told["set_aside"] = {part_name(index): reason for index, reason in aside.items()} | (
+        told.get("set_aside") or {}
+    )
     return Inspection(_description(folder, told, run, parts, others, check), tuple(parts))
 
 

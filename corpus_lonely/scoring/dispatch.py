@@ -73,7 +73,9 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
         return
     if settings.report:
         check_report(settings.report)
-    if settings.device not in ("auto", "cuda"):
+    if settings.device.startswith("cuda:"):
+        wanted = replace(wanted, pinned=False)  # else it would be the first and only one it sees
+    elif settings.device not in ("auto", "cuda"):
         wanted = replace(wanted, gpus=False)
     if wanted.workers is None and wanted.here and _is_one_device(settings.device):
         wanted = replace(wanted, workers=1)
@@ -88,7 +90,7 @@ def open_executor(settings: ScoreSettings, progress: Progress) -> Iterator[Execu
         progress.note(f"{count} Dask worker{'' if count == 1 else 's'}{watch}")
         if settings.report:
             stack.enter_context(reported(cluster.client, settings.report, progress.note))
-        yield OnCluster(cluster, progress.note)
+        yield OnCluster(cluster, progress.note, more_may_come=not wanted.here)
 
 
 def _is_one_device(device: str) -> bool:

@@ -4,6 +4,8 @@ import re
 import traceback
 from pathlib import Path
 
+from corpus_lonely.inference.budget import out_of_memory
+
 # What torch says once a device can compute nothing more for this process: every later call fails alike.
 _BROKEN = re.compile(
     r"(CUDA|HIP|XPU|cuDNN|MIOpen) (?:driver )?error\b[:\s]*([\w ():_-]*)", re.IGNORECASE
@@ -18,7 +20,7 @@ def device_failure(error: BaseException) -> str | None:
     Memory that ran out is no such thing: what was asked for is let go, and the device goes on.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    if "OutOfMemoryError" in names or not isinstance(error, RuntimeError):
+    if out_of_memory(error) or not isinstance(error, RuntimeError):
         return None
     found = _BROKEN.search(str(error))
     if found:

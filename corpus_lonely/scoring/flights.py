@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -32,6 +32,8 @@ class Flight:
     """The one that began it first, or first again after one had died."""
     begins: int = 0
     """How often it was begun."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Workers on which it failed, though another may do it, with the reason."""
 
 
 class Flights:
@@ -40,6 +42,7 @@ class Flights:
     def __init__(self) -> None:
         self._by_future: dict[Future[Any], Flight] = {}
         self._by_index: dict[int, Flight] = {}
+        self._bound: dict[Future[Any], frozenset[str]] = {}
         self._durations: deque[float] = deque(maxlen=_REMEMBERED)
 
     def __len__(self) -> int:
@@ -49,8 +52,10 @@ class Flights:
         """All copies of all shards."""
         return list(self._by_future)
 
-    def add(self, shard: Shard, future: Future[Any]) -> None:
-        """A shard is handed out, or once more."""
+    def add(self, shard: Shard, future: Future[Any], workers: Collection[str] = ()) -> None:
+        """A shard is handed out, or once more; to these workers alone, if any are named."""
+        if workers:
+            self._bound[future] = frozenset(workers)
         flight = self._by_index.setdefault(shard.index, Flight(shard))
         flight.copies.append(future)
         self._by_future[future] = flight
@@ -76,6 +81,7 @@ class Flights:
         None where the copy is unknown, or has failed and another is still under way.
         """
         flight = self._by_future.pop(future, None)
+        self._bound.pop(future, None)
         if flight is None:
             return None
         flight.copies.remove(future)
@@ -83,10 +89,19 @@ class Flights:
             return None
         for copy in flight.copies:
             del self._by_future[copy]
+            self._bound.pop(copy, None)
         del self._by_index[flight.shard.index]
         if not failed and flight.began is not None:
             self._durations.append(time.monotonic() - flight.began)
         return flight
+
+    def stranded(self, alive: set[str]) -> list[tuple[Future[Any], Flight]]:
+        """Copies that wait for workers of which none is there any more."""
+        return [
+            (future, self._by_future[future])
+            for future, workers in self._bound.items()
+            if alive.isdisjoint(workers) and not future.done()
+        ]
 
     def slow(self) -> Iterator[Flight]:
         """Those in the hands of one worker for much longer than is usual."""

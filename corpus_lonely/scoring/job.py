@@ -1,29 +1,33 @@
 """A scoring run from settings to report: plans, looks at what is done, has the rest scored."""
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from corpus_lonely.errors import InputError, ModelError, ScoringError
-from corpus_lonely.inference.folder import NUMERICS_VERSION, ModelFacts, model_facts
+from corpus_lonely.errors import ModelError, ScoringError
+from corpus_lonely.inference.folder import ModelFacts, model_facts
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.course import Course
 from corpus_lonely.scoring.dispatch import Executor, open_executor
 from corpus_lonely.scoring.inputs import find_posts, whole_address
+from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, cut_shards, part_name
+from corpus_lonely.scoring.probe import Probe, probing
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
-from corpus_lonely.scoring.todo import Todo, known_run, plan_run
-from corpus_lonely.scoring.worker import Ready, ShardFailure, Task, versions
+from corpus_lonely.scoring.todo import Todo, known_run, own_shards, plan_run
+from corpus_lonely.scoring.worker import ShardFailure, Task, versions
 from corpus_lonely.tables import SCORE_FACTS
 
 __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
 
 _NAMED_FAILURES = 3
+_LOST = "a worker told that it is written, but it does not stand in the folder"
 _HOPELESS = 5
-"""When this many shards fail before one succeeds in a run, the rest would fail as well."""
+"""When this many shards fail alike before one succeeds in a run, the rest would fail as well."""
 
 
 def score_posts(settings: ScoreSettings, progress: Progress | None = None) -> ScoreReport:
@@ -74,16 +78,22 @@ class _Job:
         self.todo, self.progress = todo, progress
         self.aside = Aside(output)
         self.failures: list[ShardFailure] = []
+        self._probe: Probe | None = None
 
     def work(self) -> ScoreReport:
         """Scores what is left to do."""
-        with open_executor(self.settings, self.progress) as executor:
+        shared = self.settings.cluster.workers != 0
+        with (
+            open_executor(self.settings, self.progress) as executor,
+            probing(self.output) if shared else nullcontext() as self._probe,
+        ):
             self._begin(executor)
             before = self.report()
             began = time.perf_counter()
             course = Course(self.todo, self.progress, executor)
             self._score(executor, course)
             seconds = time.perf_counter() - began
+        self._look_at_own()
         scored = self.todo.own_rows - before.counts.rows
         return replace(
             before,
@@ -122,8 +132,8 @@ class _Job:
 
     def _prepare(self, executor: Executor) -> Run:
         ready = executor.prepare(self._task())
-        _check(ready)
-        self.progress.note(f"Model loaded: {ready.device}, {ready.precision}.")
+        layout = "packed" if ready.packed else "padded"
+        self.progress.note(f"Model loaded: {ready.device}, {ready.precision}, {layout}.")
         return replace(self.todo.run, precision=ready.precision)
 
     def _score(self, executor: Executor, course: Course) -> None:
@@ -142,19 +152,25 @@ class _Job:
                 self.progress.note(f"Set aside {outcome.shard}: {outcome.reason}")
                 course.failed(outcome)
                 if self._hopeless(course):
-                    raise self._error(f"the first {_HOPELESS} shards failed")
+                    raise self._error(f"the first {len(self.failures)} shards failed")
         self.progress.finish()
 
     def _hopeless(self, course: Course) -> bool:
-        """Whether the rest would fail alike: none has succeeded in this run, and it is not one file's fault.
+        """Whether the rest would fail alike: none has succeeded in this run, and it is no file's fault.
 
-        What had been set aside before says nothing of the rest: it may well fail again.
+        What had been set aside before says nothing of the rest: it may well fail again. Nor does a file
+        that cannot be read say anything of another, or its first rows of the others.
         """
         if course.succeeded:
             return False
-        failed = [one.shard for one in course.failures if one.shard.index not in self.todo.aside]
-        files = {shard.file.name for shard in failed}
-        return len(failed) >= _HOPELESS and len(files) >= min(_HOPELESS, len(self.todo.posts.files))
+        failed = [one for one in course.failures if one.shard.index not in self.todo.aside]
+        if len(failed) < _HOPELESS:
+            return False
+        tried = len({one.shard.file.name for one in failed})
+        files = sum(file.rows > 0 for file in self.todo.posts.files)
+        if any(one.unread for one in failed) or len({one.reason for one in failed}) > 1:
+            return tried == files and 2 * len(failed) >= self.todo.own
+        return tried >= min(_HOPELESS, files)
 
     def end(self, counts: Counts) -> int:
         """Writes the totals once all parts stand; returns how many do.
@@ -175,6 +191,22 @@ class _Job:
             self.output.describe(self._description(run))  # without those that are done now
         return standing
 
+    def _look_at_own(self) -> None:
+        """Counts as failed what a worker told of, but does not stand where this process looks."""
+        own = partial(own_shards, self.settings, self.todo.posts, self.todo.run, self.todo.aside)
+        seen = Marks()
+        for shard in self.output.written(self.todo.run, own()):
+            seen.add(shard.index)
+        for failure in self.failures:
+            seen.add(failure.shard.index)
+        self.failures += [
+            ShardFailure(shard, _LOST)
+            for shard in own()
+            # asked for by name as well: the listing of a shared disk may be seconds old
+            if shard.index not in seen
+            and not self.output.standing(self.todo.run, shard, read=False)
+        ]
+
     def _look_at_all(self) -> tuple[int, Counts]:
         """How many parts stand, others' too, and what is in them."""
         shards = cut_shards(self.todo.posts, self.todo.run.shard_rows)
@@ -194,6 +226,7 @@ class _Job:
             parts=self.todo.parts,
             author_key=self.todo.posts.author_key,
             hash_ids=self.todo.posts.hash_ids,
+            probe=self._probe,
         )
 
     def _description(self, run: Run) -> dict[str, Any]:
@@ -214,18 +247,10 @@ class _Job:
     def _error(self, what: str) -> ScoringError:
         named = [f"{failure.shard}: {failure.reason}" for failure in self.failures]
         more = "" if len(named) <= _NAMED_FAILURES else f"; and {len(named) - _NAMED_FAILURES} more"
+        kept = "The others are kept: run" if self.output.count() else "Mend that, and run"
         return ScoringError(
             f"{what}: {'; '.join(named[:_NAMED_FAILURES])}{more}",
             where=self.settings.out,
-            hint="The others are kept: run the same command again to try these once more, "
+            hint=f"{kept} the same command again to try these once more, "
             "with --retry-failed to try these alone",
-        )
-
-
-def _check(ready: Ready) -> None:
-    if ready.numerics_version != NUMERICS_VERSION:
-        ours = versions()["corpus-lonely"]
-        raise InputError(
-            f"the workers run corpus-lonely {ready.versions['corpus-lonely']}, this process {ours}",
-            hint="Use one environment on all hosts",
         )

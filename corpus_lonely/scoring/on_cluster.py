@@ -4,19 +4,21 @@ import os
 import queue
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from distributed import Future, KilledWorker, get_worker, wait
+from distributed import Future, KilledWorker, get_worker
 
 from corpus_lonely.cluster import MAX_DEATHS, Cluster
-from corpus_lonely.errors import CorpusLonelyError, ScoringError
 from corpus_lonely.scoring.crew import POLL_S, Crew, lost
 from corpus_lonely.scoring.flights import Flight, Flights
+from corpus_lonely.scoring.loading import FORGOTTEN, Loading
 from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.trust import Trust
 from corpus_lonely.scoring.worker import (
     Abandoned,
     Heard,
@@ -24,14 +26,12 @@ from corpus_lonely.scoring.worker import (
     Ready,
     ShardFailure,
     Task,
-    prepare,
     score_shard,
 )
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
-_FORGOTTEN = ("lost", "pending")
-"""What Dask says of one that had ended, when its worker has died before anybody asked for the outcome."""
+_DIED = f"its worker died {MAX_DEATHS} times; it may need more memory than there is"
 _LAST_WORDS_S = 0.5
 """A worker that ends itself waits so long, for what it says to be sent."""
 
@@ -43,48 +43,23 @@ class OnCluster:
     is started once more elsewhere: the first to land counts, and both would write the same bytes.
     """
 
-    def __init__(self, cluster: Cluster, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, note: Callable[[str], None], *, more_may_come: bool = False
+    ) -> None:
         self._cluster, self._client, self._note = cluster, cluster.client, note
         self._run = uuid.uuid4().hex[:8]  # another run on the same scheduler has other keys
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._crew = Crew(cluster, note)
+        self._trust = Trust(cluster, self._crew, note, more_may_come=more_may_come)
+        self._loading = Loading(cluster, self._crew, self._trust)
         self._submitted = self._retries = 0
-        self._loading: list[Future[Any]] = []
         self._flights = Flights()
         self._broken: dict[int, str] = {}
 
     def prepare(self, task: Task) -> Ready:
-        """See `Executor.prepare`. All workers load at once; the first to be ready is enough."""
-        self._crew.look()
-        # the last may just have left: then the next to come loads
-        wanted = max(1, len(self._crew.alive))
-        # not bound to a worker's address: one that dies comes back under another, and Dask would wait
-        # for the old one forever
-        self._loading = [self._client.submit(prepare, task, pure=False) for _ in range(wanted)]
+        """See `Executor.prepare`."""
         with self._asking():
-            first = self._first(self._loading)
-            if first.status in _FORGOTTEN:
-                wait(first)  # Dask has it loaded once more
-            if first.status not in ("finished", "error"):
-                raise lost(self._cluster.address)
-            if first.status == "error":
-                raise ScoringError(
-                    f"a worker could not load the model ({type(first.exception()).__name__})",
-                    where=self._cluster.address,
-                    hint="It may be short of memory, or lack this package: see its log",
-                )
-            return _told(first.result())
-
-    def _first(self, futures: list[Future[Any]]) -> Future[Any]:
-        """The one that ends first; meanwhile a user hears of workers that stay away."""
-        ended: queue.Queue[Future[Any]] = queue.Queue()
-        for future in futures:
-            future.add_done_callback(ended.put)
-        while True:
-            try:
-                return ended.get(timeout=POLL_S)
-            except queue.Empty:
-                self._crew.look()
+            return self._loading.first(task)
 
     def score(self, shards: Iterable[Shard], task: Task, heard: Heard) -> Generator[Outcome]:
         """See `Executor.score`."""
@@ -108,6 +83,7 @@ class OnCluster:
         waiting = iter(shards)
         while True:
             self._crew.look()
+            yield from self._send_stranded(task)
             wanted = room() - len(self._flights)
             for shard in islice(waiting, max(0, wanted)):
                 self._send(shard, task)
@@ -129,10 +105,22 @@ class OnCluster:
     def _start_twice(self, task: Task) -> None:
         """Nothing is left to hand out: what idle workers can do is overtake a slow one."""
         for flight in self._flights.slow():
-            others = self._crew.alive - {flight.worker}
-            if not others or len(self._flights.futures()) >= len(self._crew.alive):
+            usable = self._trust.usable()
+            others = usable - {flight.worker}
+            if not others or len(self._flights.futures()) >= len(usable):
                 return
-            self._send(flight.shard, task, workers=sorted(others), allow_other_workers=True)
+            self._send(flight.shard, task, others)
+
+    def _send_stranded(self, task: Task) -> Iterator[Outcome]:
+        """Gives to others what was meant for workers that have all gone since."""
+        for future, flight in self._flights.stranded(self._crew.alive):
+            if flight.begins >= MAX_DEATHS:
+                self._flights.landed(future)
+                yield ShardFailure(flight.shard, _DIED)
+            else:
+                self._send(flight.shard, task)
+                self._flights.landed(future, failed=True)
+            self._cancel([future])
 
     def _hear(self, message: Any, heard: Heard) -> None:
         index, rows, worker, broken = message
@@ -157,42 +145,58 @@ class OnCluster:
 
     def workers(self) -> int:
         """See `Executor.workers`."""
-        return len(self._crew.alive)
+        return len(self._trust.usable())
 
     def retries(self) -> int:
         """See `Executor.retries`."""
         return self._retries
 
     def _room(self) -> int:
-        return _OUTSTANDING_PER_WORKER * max(1, len(self._crew.alive))
+        return _OUTSTANDING_PER_WORKER * max(1, len(self._trust.usable()))
 
-    def _send(self, shard: Shard, task: Task, **where: Any) -> None:
+    def _send(self, shard: Shard, task: Task, workers: Collection[str] = ()) -> None:
+        """Hands a shard to whoever is free, or to one of these workers; never to one that is left out."""
+        if not workers and self._trust.left_out:
+            workers = self._trust.usable()
+        # and to no others, though these be busy: those left out are always free
+        where = {"workers": sorted(workers)} if workers else {}
         self._submitted += 1  # a key is used once, also for a shard that is tried again
         key = f"score-{self._run}-{self._submitted:06d}"
         future = self._client.submit(
             _on_worker, shard, task, self._run, key=key, pure=False, **where
         )
         future.add_done_callback(self._inbox.put)
-        self._flights.add(shard, future)
+        self._flights.add(shard, future, workers)
 
     def _end(self, future: Future[Any], task: Task) -> Outcome | None:
         """What a copy makes of its shard; None where it failed and another may still succeed."""
         flight = self._flights.of(future)
         if flight is None:
             return None
-        if future.status in _FORGOTTEN:
+        if future.status in FORGOTTEN:
             self._send(flight.shard, task)
             self._flights.landed(future, failed=True)
             self._cancel([future])
             return None
         outcome = None
         if future.status == "finished" or len(flight.copies) == 1:
-            outcome = self._outcome(future, flight)
+            outcome, others = self._trust.judge(self._outcome(future, flight), flight, task)
+            if others:
+                self._elsewhere(future, flight, task, others)
+                return None
         failed = outcome is None or (isinstance(outcome, ShardFailure) and not outcome.fatal)
         if self._flights.landed(future, failed):
             self._cancel(flight.copies)
             return outcome
         return None
+
+    def _elsewhere(self, future: Future[Any], flight: Flight, task: Task, others: set[str]) -> None:
+        """Gives a shard to other workers, unless another copy is under way."""
+        if len(flight.copies) == 1:
+            self._send(flight.shard, task, others)
+            self._retries += 1
+            flight.began, flight.begins = None, 0
+        self._flights.landed(future, failed=True)
 
     def _outcome(self, future: Future[Any], flight: Flight) -> Outcome:
         shard = flight.shard
@@ -210,7 +214,7 @@ class OnCluster:
         if not isinstance(error, KilledWorker):
             # the message of an error that nobody foresaw might quote a post
             return ShardFailure(shard, f"{type(error).__name__} on its worker")
-        reason = f"its worker died {MAX_DEATHS} times; it may need more memory than there is"
+        reason = _DIED
         if broken := self._broken.pop(shard.index, None):
             reason = f"its worker's device failed {MAX_DEATHS} times ({broken})"
         # a shard that was at work each time is to blame, and one that waited at a worker may be not
@@ -237,15 +241,9 @@ def _on_worker(shard: Shard, task: Task, topic: str) -> Outcome:
             raise Abandoned
         worker.log_event(topic, (shard.index, rows, worker.address, ""))
 
-    outcome = score_shard(shard, task, told)
+    outcome = replace(score_shard(shard, task, told), worker=worker.address)
     if isinstance(outcome, ShardFailure) and outcome.broken and worker.nanny:
         worker.log_event(topic, (shard.index, 0, worker.address, outcome.reason))
         time.sleep(_LAST_WORDS_S)
         os._exit(1)  # its nanny starts another, and the scheduler gives the shard to one that lives
     return outcome
-
-
-def _told(ready: Ready | CorpusLonelyError) -> Ready:
-    if isinstance(ready, CorpusLonelyError):
-        raise ready
-    return ready

@@ -136,34 +136,52 @@ class Output:
         except (InputError, KeyError, TypeError):
             return None
 
-    def done(self, run: Run, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Counts]]:
+    def done(
+        self, run: Run, shards: Iterable[Shard], *, read: bool = True
+    ) -> Iterator[tuple[Shard, Counts]]:
         """Those of `shards` whose parts stand already, with their counts, in order.
 
         A part that is damaged anywhere, or is another shard's, is not done. What is read is not kept:
         there may be a million of them.
+        read: every byte; else the footers alone.
         """
-        there = Marks()
-        for part in self._parts():
-            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
+        there = self._there()
         if not there:
             return
         named = (shard for shard in shards if shard.index in there)
         with ThreadPoolExecutor(_READERS) as readers:
             while batch := list(islice(named, _BATCH)):
-                found = readers.map(lambda shard: self.standing(run, shard), batch)
+                found = readers.map(lambda shard: self.standing(run, shard, read=read), batch)
                 for shard, counts in zip(batch, found, strict=True):
                     if counts is not None:
                         yield shard, counts
 
-    def standing(self, run: Run, shard: Shard) -> Counts | None:
+    def written(self, run: Run, shards: Iterable[Shard]) -> Iterator[Shard]:
+        """Those of `shards` whose parts stand, going by their footers.
+
+        In a store by one list alone: there a part is put whole or not at all.
+        """
+        if isinstance(self.folder, RemotePath):
+            there = self._there()
+            return (shard for shard in shards if shard.index in there)
+        return (shard for shard, _ in self.done(run, shards, read=False))
+
+    def _there(self) -> Marks:
+        """The indices of all parts, going by their names."""
+        there = Marks()
+        for part in self._parts():
+            there.add(int(part.name.removeprefix("part-").removesuffix(".parquet")))
+        return there
+
+    def standing(self, run: Run, shard: Shard, *, read: bool = True) -> Counts | None:
         """The counts of a shard whose part stands whole already; None when it does not.
 
         A file is read to its end, for a disk may have damaged it; a store sees to that itself, and
-        there only the footer is read.
+        there only the footer is read, as here without `read`.
         """
         part = self.folder / shard.part
         try:
-            if isinstance(part, Path) and not is_whole(part.read_bytes()):
+            if read and isinstance(part, Path) and not is_whole(part.read_bytes()):
                 return None
             facts, rows = tables.footer_and_rows(part)
             if facts.get("fingerprint") != run.fingerprint(shard):

@@ -15,16 +15,19 @@ import pyarrow as pa
 from corpus_lonely import tables
 from corpus_lonely.errors import (
     CorpusLonelyError,
+    InputError,
     ModelError,
     OutputError,
     ScoringError,
     SettingsError,
+    StorageError,
 )
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.failures import device_failure, without_text
 from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.scoring.probe import Probe, check_probe
 from corpus_lonely.scoring.reading import read_rows, read_texts
 from corpus_lonely.storage import Place
 
@@ -53,6 +56,8 @@ class Task:
     """What the authors of the posts were hashed with, if their files tell."""
     hash_ids: bool | None = None
     """Whether the ids of the posts are hashed, if their files tell."""
+    probe: Probe | None = None
+    """What a worker must see in `out` before it works; None where that is not asked."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Ready:
 
     device: str
     precision: str
+    packed: bool
+    """Whether posts are laid end to end; else batches are padded."""
     python: str
     versions: dict[str, str]
     numerics_version: int
@@ -77,6 +84,8 @@ class ShardResult:
     """How often memory ran out on its worker, so that the batches were made smaller; each is told once."""
     batch_tokens: int = 0
     """Padded tokens in a batch after that."""
+    worker: str = ""
+    """The address of who did it; empty in the driver's own process."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,12 @@ class ShardFailure:
     reason: str
     fatal: CorpusLonelyError | None = None
     """Set when every other shard would fail alike: a full disk, a model that has gone."""
+    host: bool = False
+    """Whether `fatal` is so in this process, and another host may do the shard."""
+    worker: str = ""
+    """The address of who tried; empty in the driver's own process."""
+    unread: bool = False
+    """Whether its posts could not be read, which says nothing of other files."""
     suspect: bool = False
     """Whether its worker died again and again, and it is not known whether for this shard."""
     broken: bool = False
@@ -107,6 +122,7 @@ class Abandoned(Exception):  # noqa: N818  (no error: somebody changed their min
 Told = Callable[[int], None]
 
 _lock = threading.Lock()
+_checked: set[tuple[Probe | None, int]] = set()
 _engine: "Engine | None" = None
 _loaded: tuple[object, ...] = ()
 
@@ -127,14 +143,17 @@ def prepare(task: Task) -> Ready | CorpusLonelyError:
 
     Errors come back and are not raised: Dask would print them at length.
     """
+    if error := _unfit(task):
+        return error
     try:
         with _lock:
-            settings = _ready_engine(task).settings
-    except CorpusLonelyError as error:
-        return error
+            engine = _ready_engine(task)
+    except CorpusLonelyError as failure:
+        return failure
     return Ready(
-        device=settings.device,
-        precision=settings.precision,
+        device=engine.settings.device,
+        precision=engine.settings.precision,
+        packed=engine.forward.packed,
         python=platform.python_version(),
         versions=versions(),
         numerics_version=NUMERICS_VERSION,
@@ -152,7 +171,7 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
     except (ModelError, OutputError, SettingsError) as error:
         return ShardFailure(shard, str(error), fatal=error)
     except CorpusLonelyError as error:
-        return ShardFailure(shard, str(error))
+        return ShardFailure(shard, str(error), unread=isinstance(error, InputError | StorageError))
     except Abandoned:
         return ShardFailure(shard, "is not wanted any more")
     except Exception as error:  # noqa: BLE001  (one shard's trouble must not stop the others)
@@ -161,14 +180,19 @@ def score_shard(shard: Shard, task: Task, told: Told | None = None) -> ShardResu
         return ShardFailure(shard, without_text(error))
 
 
-def _score(shard: Shard, task: Task, told: Told) -> ShardResult:
+def _score(shard: Shard, task: Task, told: Told) -> ShardResult | ShardFailure:
     began, output = time.perf_counter(), Output(task.out)
+    if error := _unfit(task):
+        return ShardFailure(shard, str(error), fatal=error, host=True)
     if standing := output.standing(task.run, shard):
         # its worker died between the rename and the answer
         return ShardResult(shard, standing, 0.0)
     told(0)
-    with _lock:  # one model a process, whoever of its threads asks first
-        engine = _ready_engine(task)
+    try:
+        with _lock:  # one model a process, whoever of its threads asks first
+            engine = _ready_engine(task)
+    except CorpusLonelyError as failure:
+        return ShardFailure(shard, str(failure), fatal=failure, host=True)
     verify_unchanged(shard.file)
     rows = read_rows(shard, [task.run.text_column, *task.run.carried])
     scores = engine.score(read_texts(rows.column(task.run.text_column)), _throttled(told))
@@ -196,7 +220,7 @@ def _write(
 def _broken(shard: Shard, task: Task, reason: str) -> ShardFailure:
     told = f"{task.device} can compute nothing more in this process ({reason})"
     error = ScoringError(told, hint="What is done is kept: run the same command again to go on")
-    return ShardFailure(shard, reason, fatal=error, broken=True)
+    return ShardFailure(shard, reason, fatal=error, host=True, broken=True)
 
 
 def _nobody(_posts: int) -> None:
@@ -223,6 +247,26 @@ def _ready_engine(task: Task) -> "Engine":
     )
     _engine, _loaded = Engine.load(task.model, settings), wanted
     return _engine
+
+
+def _unfit(task: Task) -> CorpusLonelyError | None:
+    """Asked once of a process: whether what it writes would be what the driver expects, and where."""
+    known = (task.probe, task.run.numerics_version)
+    if known in _checked:
+        return None
+    if task.run.numerics_version != NUMERICS_VERSION:
+        return InputError(
+            f"corpus-lonely {versions()['corpus-lonely']} is installed, whose scores are not those of "
+            "this process",
+            hint="Use one environment on all hosts",
+        )
+    try:
+        if task.probe:
+            check_probe(Output(task.out), task.probe)
+    except OutputError as error:
+        return error
+    _checked.add(known)
+    return None
 
 
 def _throttled(told: Told) -> Told:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corpus_lonely.cluster import count_gpus, gpus
-from corpus_lonely.cluster.processes import environment
+from corpus_lonely.cluster.processes import SHARDS_PER_GPU, environment, nanny_options
 
 HEAD = "from typing import Optional\n\n__all__ = ['__version__', 'cuda', 'hip']\n"
 CUDA = "__version__ = '2.9.0+cu128'\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n"
@@ -114,3 +114,10 @@ def test_those_of_a_slurm_job_are_dealt_out_by_the_names_it_was_given(
     ]
     assert environment(0, 4, 3)["OMP_NUM_THREADS"] == "4"
     assert "CUDA_VISIBLE_DEVICES" not in environment(0, 4, 0)
+
+
+def test_a_worker_that_is_told_its_gpu_has_shards_in_hand_and_sees_all_gpus() -> None:
+    pinned, told = (nanny_options(0, 4, 2, None, pinned=pinned) for pinned in (True, False))
+    assert pinned["nthreads"] == told["nthreads"] == SHARDS_PER_GPU
+    assert "CUDA_VISIBLE_DEVICES" in pinned["env"]
+    assert "CUDA_VISIBLE_DEVICES" not in told["env"]

@@ -148,6 +148,18 @@ def test_a_host_that_does_not_answer_is_told(sshd: Sshd) -> None:
     refused(sshd, "one", config, "cannot be reached over SSH")
 
 
+def test_a_host_that_is_down_at_the_start_is_done_without(sshd: Sshd) -> None:
+    config = sshd.folder / "two_is_down"
+    config.write_text(f"Host two\n  Port 1\n{sshd.config.read_text()}")
+    notes: list[str] = []
+    with open_cluster(cluster_of(sshd, config=config), note=notes.append) as opened:
+        told = opened.client.scheduler_info(-1)["workers"].values()
+        assert [worker["name"] for worker in told] == ["one"]
+    assert len(notes) == 1
+    assert "tried again later: two: cannot be reached over SSH" in notes[0]
+    wait_for_no_children()
+
+
 def test_a_host_without_this_package_is_told(sshd: Sshd) -> None:
     ssh = SshSettings(("one",), sshd.config, python="/usr/bin/env no-such-python")
     settings = ClusterSettings(workers=1, kind="ssh", ssh=ssh)

@@ -75,8 +75,17 @@ def test_bfloat16_is_near_float32(tiny_model: Path, engine: Engine) -> None:
     assert 0 < difference < 0.02
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("too much"),
+        torch.AcceleratorError("CUDA error: out of memory\nCompile with"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
 def test_running_out_of_memory_halves_the_budget(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
     texts = ["alone " * n for n in range(1, 40)]
     expected = engine.score(texts).probabilities_NL
@@ -86,7 +95,7 @@ def test_running_out_of_memory_halves_the_budget(
     def small_memory(self: Engine, ids: Ids) -> torch.Tensor:
         if len(ids) * max(map(len, ids)) > 1500:
             failures.append(len(ids))
-            raise torch.OutOfMemoryError("too much")
+            raise error
         return whole(self, ids)
 
     monkeypatch.setattr(Engine, "_forward", small_memory)

@@ -131,6 +131,16 @@ def test_what_is_missing_and_what_was_set_aside_is_named(scores: Path) -> None:
     assert "Next: the same `corpus-lonely score` command again" in result.stdout
 
 
+def test_what_a_killed_run_set_aside_is_named(scores: Path) -> None:
+    (scores / "part-000003.parquet").unlink()
+    about = scores.with_name("scores.about")
+    for index in (3, 4):  # the last is done since
+        name = f"part-{index:06d}.parquet.set-aside.json"
+        write_json(about / name, {"shard": "…", "reason": "is damaged"})
+    assert inspect_scores(scores).description.set_aside == {"part-000003.parquet": "is damaged"}
+    assert "Set aside: part-000003.parquet: is damaged\n" in describe(scores).stdout
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

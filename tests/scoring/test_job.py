@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -23,9 +25,12 @@ from corpus_lonely.errors import (
     ScoringError,
     SettingsError,
 )
+from corpus_lonely.inference.forward import Forward
 from corpus_lonely.progress import Silent
 from corpus_lonely.scoring import dispatch, worker
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
+from corpus_lonely.scoring.parts import Output
+from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import ShardFailure
 from corpus_lonely.taxonomy import loneliness
 
@@ -81,6 +86,48 @@ def test_a_model_of_some_groups_is_refused(posts: Path, model: Path, tmp_path: P
     with pytest.raises(ModelError, match="has learnt duration alone, so most of its scores would"):
         score_posts(ScoreSettings(str(posts), tmp_path / "model", tmp_path / "scores"))
     assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.parametrize(("packs", "told"), [(True, "packed"), (False, "padded")])
+def test_whether_posts_are_packed_is_told(
+    posts: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    packs: bool,
+    told: str,
+) -> None:
+    monkeypatch.setattr(worker, "_engine", None)
+    monkeypatch.setattr(worker, "_loaded", ())  # put back with it
+    monkeypatch.setattr(Forward, "pack", lambda self: setattr(self, "packed", packs))
+    heard = Heard()
+    run(posts, model, tmp_path / "scores", heard, precision="bf16")
+    assert f"Model loaded: cpu, bf16, {told}." in heard.notes
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "pinned", "workers"),
+    [("cuda:1", True, False, 1), ("cuda", True, True, None), ("cpu", False, True, None)],
+)
+def test_how_a_device_is_asked_for(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    gpus: bool,
+    pinned: bool,
+    workers: int | None,
+) -> None:
+    asked: list[ClusterSettings] = []
+
+    @contextmanager
+    def opened(wanted: ClusterSettings, **_rest: Any) -> Iterator[Any]:
+        asked.append(wanted)
+        yield SimpleNamespace(client=None, address="", dashboard=None, workers=set)
+
+    monkeypatch.setattr(dispatch, "open_cluster", opened)
+    with dispatch.open_executor(ScoreSettings("x", model, tmp_path, device=device), Heard()):
+        assert asked == [ClusterSettings(gpus=gpus, pinned=pinned, workers=workers)]
 
 
 def test_the_same_settings_give_the_same_bytes(posts: Path, model: Path, tmp_path: Path) -> None:
@@ -262,6 +309,26 @@ def test_a_shard_that_fails_is_set_aside_and_the_others_finish(
     assert run(posts, model, out).shards_before == 3
 
 
+def test_a_part_that_does_not_stand_at_the_end_is_told(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Output.write
+
+    def lose(self: Output, shard: Shard, table: Any) -> None:
+        if shard.index != 2:
+            write(self, shard, table)
+
+    monkeypatch.setattr(Output, "write", lose)
+    with pytest.raises(ScoringError) as raised:
+        run(posts, model, tmp_path / "scores")
+    assert "1 of 4 shards could not be scored: part-000002.parquet" in str(raised.value)
+    assert "it does not stand in the folder" in str(raised.value)
+    assert not Output(tmp_path / "scores").totalled()
+    monkeypatch.undo()
+    assert run(posts, model, tmp_path / "scores").shards_before == 3
+    assert Output(tmp_path / "scores").totalled()
+
+
 def test_a_run_whose_every_shard_fails_ends_early(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +342,45 @@ def test_a_run_whose_every_shard_fails_ends_early(
     with pytest.raises(ScoringError, match="the first 5 shards failed"):
         run(posts, model, tmp_path / "scores", shard_rows=10)
     assert tried == [0, 1, 2, 3, 4]
+
+
+def test_files_that_cannot_be_read_say_nothing_of_others(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        shutil.copy(posts, folder / f"{index:02}.parquet")
+    for index in range(6):
+        with (folder / f"{index:02}.parquet").open("r+b") as file:
+            file.seek(4)
+            file.write(bytes(5000))
+    with pytest.raises(ScoringError) as raised:
+        run(folder, model, tmp_path / "scores", shard_rows=1000)
+    assert "6 of 12 shards could not be scored: part-000000.parquet" in str(raised.value)
+    assert "The others are kept: run" in str(raised.value)
+    assert len(contents(tmp_path / "scores")) == 6
+
+
+def test_rows_that_cannot_be_read_say_nothing_of_those_behind_them(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    end = pq.read_metadata(posts).row_group(1).column(0).dictionary_page_offset
+    with posts.open("r+b") as file:
+        file.seek(4)
+        file.write(bytes(end - 4))
+    with pytest.raises(ScoringError, match="6 of 20 shards could not be scored"):
+        run(posts, model, tmp_path / "scores", shard_rows=50)
+
+
+def test_a_run_of_which_nothing_stands_does_not_say_that_something_is_kept(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    with posts.open("r+b") as file:
+        file.seek(4)
+        file.write(bytes(posts.stat().st_size // 2))
+    with pytest.raises(ScoringError, match=r"the first 5 shards failed: .*Mend that, and run the"):
+        run(posts, model, tmp_path / "scores", shard_rows=100)
 
 
 def test_a_resumed_run_whose_every_shard_fails_ends_early_too(

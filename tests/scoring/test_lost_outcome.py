@@ -67,6 +67,8 @@ class Cluster:
 
 
 class Shard:
+    worker = ""  # as an outcome, it tells nobody
+
     def __init__(self, index: int) -> None:
         self.index = index
 

@@ -15,7 +15,7 @@ from distributed import LocalCluster
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import ScoringError
-from corpus_lonely.scoring import crew, on_cluster
+from corpus_lonely.scoring import crew, loading, on_cluster
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
 from tests.scoring.conftest import make_model, make_posts
@@ -237,7 +237,7 @@ def die(_task: Task) -> None:
 def test_a_model_that_kills_its_workers_ends_the_run(
     posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_cluster, "prepare", die)
+    monkeypatch.setattr(loading, "prepare", die)
     cluster = ClusterSettings(workers=1, threads=1)
     with pytest.raises(ScoringError, match=r"could not load the model \(KilledWorker\)"):
         run(posts, model, tmp_path / "scores", cluster=cluster)

@@ -23,7 +23,7 @@ from corpus_lonely.errors import ModelError, OutputError
 from corpus_lonely.files import files_sha256
 from corpus_lonely.inference import folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
-from corpus_lonely.inference.folder import model_facts
+from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring import worker
 from corpus_lonely.scoring.failures import device_failure
 from corpus_lonely.scoring.inputs import find_posts
@@ -54,6 +54,7 @@ def make_task(
             "max_tokens": 64,
             "precision": "fp32",
             "shard_rows": shard_rows,
+            "numerics_version": NUMERICS_VERSION,
         }
     )
     shards = list(cut_shards(posts, shard_rows))
@@ -259,6 +260,8 @@ def test_one_model_serves_auto_and_what_it_turned_out_to_be(
         ),
         (torch.AcceleratorError("what torch raises by its own name"), "AcceleratorError"),
         (torch.OutOfMemoryError("CUDA out of memory. CUDA error: none"), None),
+        (torch.AcceleratorError("CUDA error: out of memory\nCompile with"), None),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), None),
         (RuntimeError("The size of tensor a must match"), None),
         (ValueError("CUDA error: says somebody's post"), None),
     ],
