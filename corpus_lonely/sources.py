@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,8 +13,10 @@ from urllib.parse import unquote
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.local_files import LinkedFiles, check_links, is_hidden
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.storage import Place, RemotePath, answering, patient
 from corpus_lonely.store_errors import StoreTrouble
@@ -51,6 +54,10 @@ class InputFile:
 @contextmanager
 def open_binary(url: str) -> Iterator[Any]:
     """The file behind an absolute path or a URL, for reading; StorageError when its store is away."""
+    if "://" not in url:  # fsspec would take `::` in a path for a chain of stores
+        with Path(url).open("rb") as file:
+            yield file
+        return
     with answering(url), fsspec.open(url, "rb") as file:
         yield file
 
@@ -60,13 +67,16 @@ def find_files(
 ) -> list[tuple[str, str]]:
     """Relative names and absolute addresses of the Parquet files, sorted by name.
 
-    source: a file, a folder, a glob, or a URL that fsspec knows, such as `s3://bucket/posts/`.
+    source: a file, a folder, a glob, or a URL that fsspec knows, such as `s3://bucket/posts/`. Hidden files are
+    found where it names them alone; links to folders are followed.
     hint: what to do where there is something, but no Parquet.
     Raises InputError where there is none.
     """
     try:
-        system, path = fsspec.core.url_to_fs(source)
+        system, path = _system_of(source)
         base, paths = _find(system, path.rstrip("/") or path)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"cannot be opened ({error})", where=source) from error
     except Exception as error:  # each store's library raises what it likes
@@ -77,9 +87,17 @@ def find_files(
             where=source,
             hint=hint if system.exists(path) else None,
         )
-    local = "file" in (system.protocol if isinstance(system.protocol, tuple) else ())
+    local = isinstance(system, LinkedFiles)
     named = [(found[len(base) :].lstrip("/"), found) for found in paths]
     return sorted((name, url if local else system.unstrip_protocol(url)) for name, url in named)
+
+
+def _system_of(source: str) -> tuple[Any, str]:
+    """The file system behind an address, and the path in it."""
+    if "://" not in source:
+        return LinkedFiles(), str(fsspec.core.strip_protocol(source))
+    system, path = fsspec.core.url_to_fs(source)
+    return LinkedFiles() if isinstance(system, LocalFileSystem) else system, path
 
 
 def _find(system: Any, path: str) -> tuple[str, list[str]]:
@@ -90,20 +108,39 @@ def _find(system: Any, path: str) -> tuple[str, list[str]]:
         return path, _below(system, path)
     if not glob.has_magic(path):
         return path, []
-    plain = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
-    matches = [str(match) for match in system.glob(path)]
+    plain, pattern = _plain_part(path)
+    matches = [
+        found
+        for match in system.glob(path)
+        if not _is_left_out(found := str(match).rstrip("/"), plain, pattern)
+    ]
+    if isinstance(system, LinkedFiles):
+        check_links(matches)
     folders = [match for match in matches if system.isdir(match)]
-    found = {m for m in matches if m not in folders and m.endswith(_SUFFIXES)}
-    return plain, sorted(found.union(*(_below(system, folder) for folder in folders)))
+    files = {m for m in matches if m not in folders and m.endswith(_SUFFIXES)}
+    return plain, sorted(files.union(*(_below(system, folder) for folder in folders)))
+
+
+def _plain_part(path: str) -> tuple[str, str]:
+    """What of a glob is no pattern, as a folder, and the pattern below it."""
+    plain = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+    return plain, path[len(plain) :].lstrip("/")
+
+
+def _is_left_out(match: str, plain: str, pattern: str) -> bool:
+    """Whether a match of a glob is hidden, and not by a name that the pattern tells: `.*` or `_old`."""
+    told = [part for part in pattern.split("/") if is_hidden(part)]
+    hidden = filter(is_hidden, match[len(plain) :].split("/"))
+    return any(not any(fnmatchcase(part, named) for named in told) for part in hidden)
 
 
 def _below(system: Any, folder: str) -> list[str]:
     """All Parquet files below a folder; hidden ones and `_SUCCESS`-like marks are no data."""
+    every = system.below(folder) if isinstance(system, LinkedFiles) else system.find(folder)
     return [
         found
-        for found in system.find(folder)
-        if found.endswith(_SUFFIXES)
-        and not any(part.startswith((".", "_")) for part in found[len(folder) :].split("/"))
+        for found in every
+        if found.endswith(_SUFFIXES) and not any(map(is_hidden, found[len(folder) :].split("/")))
     ]
 
 
