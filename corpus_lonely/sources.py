@@ -2,10 +2,12 @@
 
 import glob
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
 
 from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.local_files import LinkedFiles, check_links, is_hidden
@@ -174,13 +177,33 @@ def _footer_bytes(file: Any) -> tuple[int, bytes]:
 
 
 def is_inside(place: Place, source: str) -> bool:
-    """Whether `place` lies in the folder `source`, so that a later run would take it for input."""
+    """Whether a later run would take what lies in `place` for input: it is in that folder, or fits the glob."""
     if isinstance(place, RemotePath):
-        return f"{place}/".startswith(f"{source.rstrip('/')}/") and "://" in source
-    if "://" in source:
+        below = f"{place}/".startswith(f"{source.rstrip('/')}/")
+        return "://" in source and (below or _fits(str(place), source))
+    if "://" in source and not source.startswith(("file://", "local://")):
         return False
-    folder = Path(source).resolve()
-    return folder.is_dir() and place.resolve().is_relative_to(folder)
+    folder = Path(fsspec.core.strip_protocol(source))
+    if folder.exists():
+        return folder.is_dir() and place.resolve().is_relative_to(folder.resolve())
+    plain, pattern = _plain_part(str(folder)) if glob.has_magic(str(folder)) else ("", "")
+    return bool(pattern) and _fits(str(place.resolve()), f"{Path(plain).resolve()}/{pattern}")
+
+
+def _fits(place: str, source: str) -> bool:
+    """Whether a glob finds files in a folder, or the folder itself, or one that it lies in."""
+    if not glob.has_magic(source):
+        return False
+    plain, pattern = _plain_part(source)
+    whole = re.compile(glob_translate(source))
+    above = list(accumulate(place[len(plain) :].split("/"), "{}/{}".format))
+    tried = [f"{place}/part-000000.parquet", *(plain + below for below in above)]
+    return place.startswith(f"{plain}/") and any(
+        whole.match(one)
+        and not _is_left_out(one, plain, pattern)
+        and not any(map(is_hidden, place[len(one) :].split("/")))
+        for one in tried
+    )
 
 
 def contents_fingerprint(files: Iterable[InputFile]) -> str:
