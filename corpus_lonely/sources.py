@@ -41,7 +41,8 @@ class InputFile:
     size: int
     """Bytes."""
     footer_sha256: str
-    """Offsets, sizes and statistics of all columns stand in the footer: other data, another sum."""
+    """Offsets, sizes and statistics of all columns stand in the footer. Other data has another sum, unless a file
+    that is not compressed was changed in place, for texts as long as those that were there."""
     rows: int
 
     @property
@@ -207,7 +208,7 @@ def _fits(place: str, source: str) -> bool:
 
 
 def contents_fingerprint(files: Iterable[InputFile]) -> str:
-    """Changes when the contents of the files do, or their order; not with where they lie."""
+    """Changes when the footers or sizes of the files do (see `InputFile`), or their order; not with where they lie."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())
