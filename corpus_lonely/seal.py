@@ -26,6 +26,11 @@ def is_whole(content: bytes) -> bool:
     return start is not None and content[start : start + 64] == _digest(content, start)
 
 
+def has_seal(content: bytes) -> bool:
+    """Whether a file was sealed, be it whole or not."""
+    return _start(content) is not None
+
+
 def _start(content: bytes) -> int | None:
     """Where the seal's digits begin; of several the last counts, for footers stand at the end."""
     mark = content.rfind(_MARK)

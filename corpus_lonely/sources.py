@@ -2,9 +2,12 @@
 
 import glob
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,8 +15,11 @@ from urllib.parse import unquote
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
 
 from corpus_lonely.errors import InputError, first_line
+from corpus_lonely.local_files import LinkedFiles, check_links, is_hidden
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.storage import Place, RemotePath, answering, patient
 from corpus_lonely.store_errors import StoreTrouble
@@ -35,7 +41,8 @@ class InputFile:
     size: int
     """Bytes."""
     footer_sha256: str
-    """Offsets, sizes and statistics of all columns stand in the footer: other data, another sum."""
+    """Offsets, sizes and statistics of all columns stand in the footer. Other data has another sum, unless a file
+    that is not compressed was changed in place, for texts as long as those that were there."""
     rows: int
 
     @property
@@ -51,6 +58,10 @@ class InputFile:
 @contextmanager
 def open_binary(url: str) -> Iterator[Any]:
     """The file behind an absolute path or a URL, for reading; StorageError when its store is away."""
+    if "://" not in url:  # fsspec would take `::` in a path for a chain of stores
+        with Path(url).open("rb") as file:
+            yield file
+        return
     with answering(url), fsspec.open(url, "rb") as file:
         yield file
 
@@ -60,13 +71,16 @@ def find_files(
 ) -> list[tuple[str, str]]:
     """Relative names and absolute addresses of the Parquet files, sorted by name.
 
-    source: a file, a folder, a glob, or a URL that fsspec knows, such as `s3://bucket/posts/`.
+    source: a file, a folder, a glob, or a URL that fsspec knows, such as `s3://bucket/posts/`. Hidden files are
+    found where it names them alone; links to folders are followed.
     hint: what to do where there is something, but no Parquet.
     Raises InputError where there is none.
     """
     try:
-        system, path = fsspec.core.url_to_fs(source)
+        system, path = _system_of(source)
         base, paths = _find(system, path.rstrip("/") or path)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"cannot be opened ({error})", where=source) from error
     except Exception as error:  # each store's library raises what it likes
@@ -77,9 +91,17 @@ def find_files(
             where=source,
             hint=hint if system.exists(path) else None,
         )
-    local = "file" in (system.protocol if isinstance(system.protocol, tuple) else ())
+    local = isinstance(system, LinkedFiles)
     named = [(found[len(base) :].lstrip("/"), found) for found in paths]
     return sorted((name, url if local else system.unstrip_protocol(url)) for name, url in named)
+
+
+def _system_of(source: str) -> tuple[Any, str]:
+    """The file system behind an address, and the path in it."""
+    if "://" not in source:
+        return LinkedFiles(), str(fsspec.core.strip_protocol(source))
+    system, path = fsspec.core.url_to_fs(source)
+    return LinkedFiles() if isinstance(system, LocalFileSystem) else system, path
 
 
 def _find(system: Any, path: str) -> tuple[str, list[str]]:
@@ -90,20 +112,39 @@ def _find(system: Any, path: str) -> tuple[str, list[str]]:
         return path, _below(system, path)
     if not glob.has_magic(path):
         return path, []
-    plain = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
-    matches = [str(match) for match in system.glob(path)]
+    plain, pattern = _plain_part(path)
+    matches = [
+        found
+        for match in system.glob(path)
+        if not _is_left_out(found := str(match).rstrip("/"), plain, pattern)
+    ]
+    if isinstance(system, LinkedFiles):
+        check_links(matches)
     folders = [match for match in matches if system.isdir(match)]
-    found = {m for m in matches if m not in folders and m.endswith(_SUFFIXES)}
-    return plain, sorted(found.union(*(_below(system, folder) for folder in folders)))
+    files = {m for m in matches if m not in folders and m.endswith(_SUFFIXES)}
+    return plain, sorted(files.union(*(_below(system, folder) for folder in folders)))
+
+
+def _plain_part(path: str) -> tuple[str, str]:
+    """What of a glob is no pattern, as a folder, and the pattern below it."""
+    plain = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+    return plain, path[len(plain) :].lstrip("/")
+
+
+def _is_left_out(match: str, plain: str, pattern: str) -> bool:
+    """Whether a match of a glob is hidden, and not by a name that the pattern tells: `.*` or `_old`."""
+    told = [part for part in pattern.split("/") if is_hidden(part)]
+    hidden = filter(is_hidden, match[len(plain) :].split("/"))
+    return any(not any(fnmatchcase(part, named) for named in told) for part in hidden)
 
 
 def _below(system: Any, folder: str) -> list[str]:
     """All Parquet files below a folder; hidden ones and `_SUCCESS`-like marks are no data."""
+    every = system.below(folder) if isinstance(system, LinkedFiles) else system.find(folder)
     return [
         found
-        for found in system.find(folder)
-        if found.endswith(_SUFFIXES)
-        and not any(part.startswith((".", "_")) for part in found[len(folder) :].split("/"))
+        for found in every
+        if found.endswith(_SUFFIXES) and not any(map(is_hidden, found[len(folder) :].split("/")))
     ]
 
 
@@ -137,17 +178,37 @@ def _footer_bytes(file: Any) -> tuple[int, bytes]:
 
 
 def is_inside(place: Place, source: str) -> bool:
-    """Whether `place` lies in the folder `source`, so that a later run would take it for input."""
+    """Whether a later run would take what lies in `place` for input: it is in that folder, or fits the glob."""
     if isinstance(place, RemotePath):
-        return f"{place}/".startswith(f"{source.rstrip('/')}/") and "://" in source
-    if "://" in source:
+        below = f"{place}/".startswith(f"{source.rstrip('/')}/")
+        return "://" in source and (below or _fits(str(place), source))
+    if "://" in source and not source.startswith(("file://", "local://")):
         return False
-    folder = Path(source).resolve()
-    return folder.is_dir() and place.resolve().is_relative_to(folder)
+    folder = Path(fsspec.core.strip_protocol(source))
+    if folder.exists():
+        return folder.is_dir() and place.resolve().is_relative_to(folder.resolve())
+    plain, pattern = _plain_part(str(folder)) if glob.has_magic(str(folder)) else ("", "")
+    return bool(pattern) and _fits(str(place.resolve()), f"{Path(plain).resolve()}/{pattern}")
+
+
+def _fits(place: str, source: str) -> bool:
+    """Whether a glob finds files in a folder, or the folder itself, or one that it lies in."""
+    if not glob.has_magic(source):
+        return False
+    plain, pattern = _plain_part(source)
+    whole = re.compile(glob_translate(source))
+    above = list(accumulate(place[len(plain) :].split("/"), "{}/{}".format))
+    tried = [f"{place}/part-000000.parquet", *(plain + below for below in above)]
+    return place.startswith(f"{plain}/") and any(
+        whole.match(one)
+        and not _is_left_out(one, plain, pattern)
+        and not any(map(is_hidden, place[len(one) :].split("/")))
+        for one in tried
+    )
 
 
 def contents_fingerprint(files: Iterable[InputFile]) -> str:
-    """Changes when the contents of the files do, or their order; not with where they lie."""
+    """Changes when the footers or sizes of the files do (see `InputFile`), or their order; not with where they lie."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.size}\0{file.footer_sha256}\n".encode())

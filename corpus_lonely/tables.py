@@ -176,7 +176,7 @@ def _opened(path: str | Place) -> Iterator[pq.ParquetFile]:
         source = _end_of(path) if isinstance(path, RemotePath) else path
         with pq.ParquetFile(source) as file:
             yield file
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ValueError, OSError) as error:  # of Arrow, or of JSON that is damaged
         raise InputError(f"is not readable as Parquet ({error})", where=path) from error
 
 

@@ -195,7 +195,8 @@ def _judge(description: "Description", found: "Verification | None") -> None:
     if found and not found.agrees:
         raise ScoringError(
             f"scored once more, the sample is other by up to {found.greatest:.4g} ({found.where}); "
-            f"{found.others:,} rows have another status, length or cut",
+            f"{found.others:,} rows have another status, length or cut, and {found.carried:,} other "
+            "columns carried along",
             where=description.folder,
             hint="Another version of a library may be at work: compare the versions above",
         )

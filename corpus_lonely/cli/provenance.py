@@ -104,5 +104,6 @@ def _verified(found: "Verification") -> str:
     return (
         f"{found.rows:,} posts scored once more ({found.device}, {found.precision}): {verdict}. "
         f"Greatest difference {found.greatest:.2g} ({found.where}), mean {found.mean:.2g}, "
-        f"tolerance {found.tolerance:g}; {found.others:,} rows differ in status, length or cut"
+        f"tolerance {found.tolerance:g}; {found.others:,} rows differ in status, length or cut, "
+        f"{found.carried:,} in columns carried along"
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import transformers
@@ -126,6 +127,12 @@ def open_pretrained(
                 output_loading_info=True,
                 **(_without_pooler(config) if kind is AutoModel else {}),
             )
+    except UnpicklingError as error:  # its own words advise to run what it holds
+        raise ModelError(
+            "its weights are a pickle that holds more than numbers, and it is not opened",
+            where=name,
+            hint="Give an encoder with model.safetensors",
+        ) from error
     except LOADING_ERRORS as error:
         raise _cannot_be_loaded(name, error) from error
     attend_by_products(model)

@@ -118,6 +118,12 @@ def _carried(
 
 
 def _type_in(name: str, file: InputFile, schema: pa.Schema) -> pa.DataType:
+    if (count := schema.names.count(name)) > 1:
+        raise InputError(
+            f"has {count} columns {name!r}, and nobody can tell which is meant",
+            where=file.url,
+            hint="Rename one",
+        )
     if name in schema.names:
         return _plain(schema.field(name).type)
     if name in file.partitions:

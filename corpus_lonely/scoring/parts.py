@@ -306,5 +306,5 @@ def _foreign(entry: Place) -> OutputError:
     return OutputError(
         f"holds {entry.name!r}, which is no part of scores",
         where=entry.parent,
-        hint="Choose another --out",
+        hint="Remove it, or choose another --out",
     )

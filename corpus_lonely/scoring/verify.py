@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from corpus_lonely.errors import InputError, ModelError, ScoringError
 from corpus_lonely.inference.folder import model_facts
-from corpus_lonely.parquet import open_parquet
 from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.describe import Inspection
 from corpus_lonely.scoring.inputs import Posts, find_posts
+from corpus_lonely.scoring.originals import differing_rows, rows_at, rows_by_id
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards
-from corpus_lonely.scoring.reading import read_rows, read_texts
 from corpus_lonely.sources import open_binary
 from corpus_lonely.storage import Place
 from corpus_lonely.tables import PASSED_THROUGH, SCORE_FACTS
@@ -67,11 +66,13 @@ class Verification:
     tolerance: float
     device: str
     precision: str
+    carried: int = 0
+    """Rows whose columns carried along are not those of the input: not one should."""
 
     @property
     def agrees(self) -> bool:
         """Whether all rows are the same but for rounding."""
-        return self.greatest <= self.tolerance and not self.others
+        return self.greatest <= self.tolerance and not self.others and not self.carried
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -93,17 +94,24 @@ def verify_scores(
     sample = _sample(inspection, posts, settings)
     progress.start("Scoring a sample", sum(len(rows) for _, rows in sample), "posts")
     run = inspection.description.run
-    if inspection.description.purged:
-        texts = _texts_by_id(folder, sample, posts, run)
-    else:
-        texts = [text for shard, rows in sample for text in _texts(shard, rows, run.text_column)]
     stored = pa.concat_tables(_stored(folder, shard, rows) for shard, rows in sample)
+    if not inspection.description.purged:
+        originals = rows_at(sample, posts, run)
+    elif "post_id" in run.carried:
+        ids = stored["post_id"].to_pylist()
+        originals = rows_by_id(ids, sample, posts, run, folder)
+    else:
+        raise InputError(
+            "were purged, and have no column 'post_id' to find the rest by", where=folder
+        )
+    texts = originals[run.text_column].to_pylist()
     anew, device, precision = _anew(texts, model, run, settings, progress)
     progress.finish()
     places = [f"{shard.part}, row {row}" for shard, rows in sample for row in rows]
     same = device in inspection.description.devices and precision == "fp32"
     tolerance = settings.tolerance if settings.tolerance is not None else (SAME if same else ALIKE)
-    return _compare(stored, anew, places, tolerance, device, precision)
+    found = _compare(stored, anew, places, tolerance, device, precision)
+    return replace(found, carried=differing_rows(stored, originals, run.carried))
 
 
 def _model(inspection: Inspection, settings: VerifySettings) -> Path:
@@ -169,45 +177,6 @@ def _spread(
         while position >= ranges[place][1]:
             place += 1
         yield shards[place], position - ranges[place][0]
-
-
-def _texts(shard: Shard, rows: Sequence[int], text_column: str) -> list[str | None]:
-    first, last = shard.start + rows[0], shard.start + rows[-1]
-    table = read_rows(replace(shard, start=first, stop=last + 1), [text_column])
-    return read_texts(table.column(text_column).take([row - rows[0] for row in rows]))
-
-
-def _texts_by_id(
-    folder: Place, sample: Sequence[tuple[Shard, list[int]]], posts: Posts, run: Run
-) -> list[str | None]:
-    """The same where posts were purged: whole columns of the files that the sample is from are read."""
-    if "post_id" not in run.carried:
-        raise InputError(
-            "were purged, and have no column 'post_id' to find the rest by", where=folder
-        )
-    ids = [
-        name
-        for shard, rows in sample
-        for name in _stored(folder, shard, rows).column("post_id").to_pylist()
-    ]
-    wanted, files = pa.array(ids), {shard.file.name for shard, _ in sample}
-    found: dict[str, str | None] = {}
-    for file in posts.files:
-        if file.name not in files:
-            continue
-        with open_binary(file.url) as opened:
-            batches = open_parquet(opened).iter_batches(columns=["post_id", run.text_column])
-            for batch in batches:
-                hits = batch.filter(pc.is_in(batch.column("post_id"), value_set=wanted))
-                texts = read_texts(pa.chunked_array([hits.column(run.text_column)]))
-                found.update(zip(hits.column("post_id").to_pylist(), texts, strict=True))
-    if missing := sum(name not in found for name in ids):
-        raise InputError(
-            f"{missing:,} of the posts drawn are not in the input any more",
-            where=folder,
-            hint="Purge the scores with the same list as the posts, or name the posts with --input",
-        )
-    return [found[name] for name in ids]
 
 
 def _stored(folder: Place, shard: Shard, rows: Sequence[int]) -> pa.Table:

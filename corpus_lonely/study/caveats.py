@@ -171,5 +171,6 @@ def _about_rows(coverage: Coverage) -> Iterator[str]:
     if coverage.dropped:
         reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in coverage.dropped.items())
         yield f"Of {coverage.read:,} rows {coverage.kept:,} are counted; left out: {reasons}"
-    if coverage.unfinished:
-        yield "Scoring has not ended: the rows still missing may be of one time more than of another"
+    if coverage.unfinished or coverage.missing_parts:
+        parts = f" (parts missing: {coverage.missing_parts:,})" if coverage.missing_parts else ""
+        yield f"Scoring has not ended{parts}: the rows still missing may be of one time more than of another"

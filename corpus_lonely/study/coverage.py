@@ -28,6 +28,8 @@ class Coverage:
     posts_without_author: int
     unfinished: bool
     """Whether scoring had not ended when the study was made."""
+    missing_parts: int
+    """Parts of the scores that were not there then."""
 
     @property
     def counts_authors(self) -> bool:
@@ -47,6 +49,7 @@ def coverage_of(
     periods: pl.DataFrame,
     *,
     unfinished: bool,
+    missing_parts: int,
 ) -> Coverage:
     """From `selection.counted_rows`, the sums by month or week (with `suppressed`), authors and `period_counts`."""
     kept = counted.filter(pl.col("reason") == "kept")
@@ -71,4 +74,5 @@ def coverage_of(
         authors=authors,
         posts_without_author=int(periods["without_author"].sum()),
         unfinished=unfinished,
+        missing_parts=missing_parts,
     )

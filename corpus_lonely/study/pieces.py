@@ -1,6 +1,6 @@
 """Scores as pieces of a bounded number of rows: several small files, one file, or row groups of a large one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -67,10 +67,16 @@ def _runs(file: Place, groups: list[int], most: int) -> Iterator[Piece]:
     yield Piece((file,), start, held)
 
 
-def frames(path: Source, whole: pl.LazyFrame, columns: list[str]) -> Iterator[pl.LazyFrame]:
+def frames(
+    path: Source,
+    whole: pl.LazyFrame,
+    columns: list[str],
+    check: Callable[[Sequence[Place]], None] | None = None,
+) -> Iterator[pl.LazyFrame]:
     """Each piece's rows, `columns` alone, lazily.
 
     whole: the frame of all, whose types each piece must have; InputError names a file that has others.
+    check: given a piece's files before they are read, each file once.
     """
     every = whole.collect_schema()
     types = {name: dtype for name, dtype in every.items() if name in columns}
@@ -79,6 +85,8 @@ def frames(path: Source, whole: pl.LazyFrame, columns: list[str]) -> Iterator[pl
     there = own.collect_schema().names()
     hive = {name: dtype for name, dtype in every.items() if name not in there}
     for piece in pieces:
+        if check is not None and not piece.start:
+            check(piece.files)
         frame = pl.scan_parquet(
             [_named(file) for file in piece.files],
             glob=False,

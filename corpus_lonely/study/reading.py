@@ -35,7 +35,7 @@ def read_sums(settings: Asked, progress: Progress | None = None) -> Sums:
         dealt=known + lone > MOST_CLUSTERS,
     )
     second = SecondPass(settings, selection, found, min(1.0, MOST_AUTHORS / max(1, known)), labels)
-    for piece, rows in reader.pieces(selection):
+    for piece, rows in reader.pieces(selection, checked=True):
         second.add(piece, rows)
     reader.progress.finish()
     return second.sums(units)

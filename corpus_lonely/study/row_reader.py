@@ -13,6 +13,7 @@ from corpus_lonely.study.running import SPLITS
 from corpus_lonely.study.scores import scan_marks, scan_posts, scan_scores, taxonomy_of
 from corpus_lonely.study.selection import Selection, check, columns_read
 from corpus_lonely.study.usable_rows import usable
+from corpus_lonely.study.wholeness import check_inside, check_parts_stand, check_seals, outside
 
 
 class RowReader:
@@ -78,15 +79,23 @@ class RowReader:
                 self._lookups.append(look_up(place, columns, asked.where, groups, scan))
             elif place is not None:  # not needed, but a wrong path is a mistake all the same
                 scan(place)
+        check_parts_stand(where)
         self.progress.start("Reading scores, twice", 2 * rows_of(where), "rows")
 
-    def pieces(self, selection: Selection) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """All rows and those that are usable, a piece at a time."""
+    def pieces(
+        self, selection: Selection, *, checked: bool = False
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """All rows and those that are usable, a piece at a time.
+
+        checked: they were read before, and need no check against damage any more.
+        """
         where = self._settings.scores
         columns = columns_read(self._frame, selection)
         try:
-            for frame in frames(where, self._frame, columns):
+            for frame in frames(where, self._frame, columns, None if checked else check_seals):
                 piece = frame.collect()
+                if not checked:
+                    check_inside(piece.select(outside(self.taxonomy)), where)
                 for lookup in self._lookups:
                     piece = lookup.joined(piece)
                 rows = usable(piece.lazy(), selection, where, carried=("post_id",))

@@ -27,6 +27,7 @@ from corpus_lonely.study.scores import data_places, files_of, is_unfinished, sco
 from corpus_lonely.study.second_pass import Sums
 from corpus_lonely.study.series import series_of
 from corpus_lonely.study.settings import StudySettings
+from corpus_lonely.study.wholeness import missing_parts
 from corpus_lonely.tables import footer
 
 TABLES = (
@@ -81,6 +82,7 @@ def _estimated(sums: Sums, settings: StudySettings) -> StudyReport:
         sums.authors_known,
         sums.periods,
         unfinished=is_unfinished(settings.scores),
+        missing_parts=sum(missing for missing, _ in missing_parts(settings.scores).values()),
     )
     alone = {}
     for name, own in (("kind", sums.kinds), ("group", sums.groups)):

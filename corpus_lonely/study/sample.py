@@ -11,10 +11,16 @@ from corpus_lonely.errors import InputError, OutputError, SettingsError, first_l
 from corpus_lonely.files import atomic_path, open_private
 from corpus_lonely.study.allocation import FEWEST_DRAWN, drawn_of_each, pooled
 from corpus_lonely.study.joined import check_ids_join, look_up
-from corpus_lonely.study.scores import scan_posts, scan_scores, taxonomy_of
+from corpus_lonely.study.scores import (
+    files_of,
+    scan_posts,
+    scan_scores,
+    taxonomy_of,
+)
 from corpus_lonely.study.selection import Selection
 from corpus_lonely.study.settings import PRIVATE
 from corpus_lonely.study.usable_rows import as_text, usable
+from corpus_lonely.study.wholeness import check_inside, check_parts_stand, check_seals, outside
 from corpus_lonely.taxonomy import Taxonomy
 
 EDGES = (0.1, 0.5, 0.9)
@@ -105,6 +111,10 @@ def _strata(settings: SampleSettings, taxonomy: Taxonomy) -> pl.DataFrame:
     band = pl.coalesce(
         *(pl.when(lonely < edge).then(pl.lit(f"to {edge:g}")) for edge in EDGES), pl.lit("to 1")
     )
+    check_parts_stand(settings.scores)
+    check_seals(files_of(settings.scores))
+    told = frame.select(outside(taxonomy)).collect(engine="streaming")
+    check_inside(told, settings.scores)
     rows = usable(frame, selection, settings.scores, carried)
     return (
         rows.filter(pl.col("inside"))

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus_lonely.inference import batching
 from corpus_lonely.inference.batching import pad, padded_length, plan_batches, tokenise
 from corpus_lonely.model.encoder import find_encoder, load_tokenizer
 
@@ -83,3 +84,21 @@ def test_of_a_long_text_its_beginning_and_its_end_can_be_kept(tiny_encoder: Path
     assert tokens.of(0).tolist() == tokenise(tokenizer, ["alone"], 18).of(0).tolist()
     exact = tokenise(tokenizer, [text], max_tokens=65, cut="head-tail")
     assert (exact.of(0).tolist(), exact.truncated.tolist()) == (whole, [False])
+
+
+@pytest.mark.parametrize("cut", ["head", "head-tail"])
+def test_long_texts_are_tokenised_few_at_a_time_and_alike(
+    tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    texts = ["alone", "lonely cake " * 30, "", "football " * 90, "alone " * 5] * 20
+    tokenizer = load_tokenizer(tiny_encoder)
+    together = tokenise(tokenizer, texts, 12, cut)
+    monkeypatch.setattr(batching, "_CHARACTERS_AT_ONCE", 500)
+    groups = list(batching._groups(texts))
+    assert [text for group in groups for text in group] == texts
+    assert all(len(group) == 1 or sum(map(len, group)) <= 500 for group in groups)
+    assert len(groups) < len(texts)
+    apart = tokenise(tokenizer, texts, 12, cut)
+    assert apart.ids.tolist() == together.ids.tolist()
+    assert apart.bounds.tolist() == together.bounds.tolist()
+    assert apart.truncated.tolist() == together.truncated.tolist()

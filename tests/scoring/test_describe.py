@@ -324,6 +324,19 @@ def test_every_post_scored_once_more_is_the_same(scores: Path) -> None:
     assert found.agrees
 
 
+@pytest.mark.parametrize("name", ["post_id", "subreddit"])
+def test_columns_carried_along_are_compared_with_the_input(scores: Path, name: str) -> None:
+    def rotated(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(pl.col(name).shift(1).fill_null(pl.col(name).last()))
+
+    before = pl.read_parquet(scores / DIFFERENT)[name]
+    rewrite(scores / DIFFERENT, rotated)
+    moved = before.ne_missing(pl.read_parquet(scores / DIFFERENT)[name]).sum()
+    found = verify(scores, rows=5000)
+    assert (found.carried, found.others, found.agrees) == (moved, 0, False)
+    assert moved > 0
+
+
 def test_another_seed_is_another_sample(scores: Path) -> None:
     rewrite(scores / DIFFERENT, set_row("lonely", 0.0))
     spoiled = [not verify(scores, rows=500, seed=seed).agrees for seed in range(8)]

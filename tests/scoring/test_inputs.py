@@ -11,6 +11,7 @@ import pytest
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.scoring.inputs import find_posts, verify_unchanged, whole_address
 from corpus_lonely.sources import is_inside
+from corpus_lonely.storage import place
 
 
 def _write(path: Path, **columns: object) -> Path:
@@ -174,6 +175,40 @@ def test_output_inside_the_input(tmp_path: Path) -> None:
     assert is_inside(tmp_path / "scores", str(tmp_path))
     assert not is_inside(tmp_path / "scores", str(tmp_path / "posts"))
     assert not is_inside(tmp_path / "scores", "s3://bucket/posts")
+
+
+@pytest.mark.parametrize(
+    ("out", "pattern", "inside"),
+    [
+        ("posts/scores", "posts/**/*.parquet", True),
+        ("posts/scores", "posts/**", True),
+        ("posts/scores", "posts/*/*.parquet", True),
+        ("posts/scores/a", "posts/*", True),
+        ("posts/2020-scores", "posts/2020-*", True),
+        ("posts/scores", "posts/*.parquet", False),
+        ("posts/scores", "posts/2020-*", False),
+        ("posts/scores", "posts/*/a*.parquet", False),
+        ("scores", "posts/**/*.parquet", False),
+        ("posts/.scores", "posts/**/*.parquet", False),
+        ("posts/a/_scores", "posts/a*", False),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "file://", "s3://bucket"])
+def test_output_that_a_glob_would_take_for_input(
+    tmp_path: Path, base: str, out: str, pattern: str, inside: bool
+) -> None:
+    where = str(tmp_path) if not base.startswith("s3") else ""
+    told = place(f"{base}{where}/{out}")
+    assert is_inside(told, f"{base}{where}/{pattern}") is inside
+
+
+@pytest.mark.parametrize("name", ["text", "post_id"])
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path, name: str) -> None:
+    columns = ["text", "post_id", name]
+    table = pa.Table.from_arrays([pa.array(["x"])] * 3, names=columns)
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=f"a.parquet: has 2 columns {name!r}"):
+        find_posts(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,9 @@ def test_a_foreign_file_keeps_us_out(output: Output) -> None:
     (local(output) / ".DS_Store").touch()
     assert output.begun() is None
     (local(output) / "thesis.docx").touch()
-    with pytest.raises(OutputError, match=r"scores: holds 'thesis.docx', which is no part"):
+    with pytest.raises(
+        OutputError, match=r"scores: holds 'thesis.docx', which is no part.*Remove it"
+    ):
         output.begun()
     with pytest.raises(OutputError, match="thesis"):
         output.clear()

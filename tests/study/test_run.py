@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from polars.testing import assert_frame_equal
 
+from corpus_lonely import tables
 from corpus_lonely.errors import CorpusLonelyError, InputError, OutputError, SettingsError
 from corpus_lonely.study import run
 from corpus_lonely.study.run import run_study
@@ -236,10 +237,14 @@ def test_without_authors_posts_stand_in_and_it_is_said(table: pl.DataFrame, tmp_
 
 def test_unfinished_scoring_is_said(table: pl.DataFrame, tmp_path: Path) -> None:
     scores = write_scores(tmp_path / "s", table)
+    first = pl.read_parquet(scores / "part-000000.parquet").to_arrow()
+    told = tables.with_footer(first.schema, {"shard": {"index": 0, "of": 3}})
+    tables.write_parquet(first.cast(told), scores / "part-000000.parquet")
     (tmp_path / "s.about").mkdir()
     (tmp_path / "s.about" / "scores.json").write_text('{"totals": null}')
     report = run_study(settings(scores, tmp_path / "report"))
-    assert any("Scoring has not ended" in caveat for caveat in report.caveats)
+    said = "Scoring has not ended (parts missing: 1)"
+    assert any(said in caveat for caveat in report.caveats)
 
 
 @pytest.mark.parametrize(
