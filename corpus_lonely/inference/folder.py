@@ -11,7 +11,7 @@ from corpus_lonely.errors import ModelError
 from corpus_lonely.files import files_sha256
 from corpus_lonely.taxonomy import Taxonomy
 
-NUMERICS_VERSION = 3
+NUMERICS_VERSION = 4
 """Raised whenever the same text, model and settings may get other scores than before."""
 _TOKENIZER = ("tokenizer.json",)
 _NEEDED = ("config.json", "model.safetensors", *_TOKENIZER)
