@@ -97,7 +97,7 @@ class Forward:
     def _send(self, tensor: Tensor) -> Tensor:
         if self.device.type != "cuda":
             return tensor.to(self.device)
-        # pinned, so that the copy runs while the device still computes the batch before
+        # pinned, so that this thread goes on meanwhile; the copy waits its turn behind the batch before
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def round_products(self) -> bool:
