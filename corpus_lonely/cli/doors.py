@@ -114,8 +114,6 @@ def table(
             files, out, columns, times, settings, progress, layout=layout, processes=processes
         )
     end(done, out, report)
-    if done.broken:
-        raise click.exceptions.Exit(1)
 
 
 @click.command(
@@ -154,5 +152,3 @@ def convokit(
     with TerminalProgress() as progress:
         done = ingest_convokit(corpora, out, settings, progress, processes=processes)
     end(done, out, report)
-    if done.broken:
-        raise click.exceptions.Exit(1)

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
 
 def end(done: "IngestReport", out: Path, report: Path | None) -> None:
-    """Writes the report where it is asked for, and tells."""
+    """Writes the report where it is asked for, and tells; ends with status 1 where a file broke off."""
     from corpus_lonely.files import write_json
 
     if report:
         write_json(report, done.as_json())
     tell(done, out)
+    if done.broken:
+        raise click.exceptions.Exit(1)
 
 
 def tell(done: "IngestReport", out: Path) -> None:
