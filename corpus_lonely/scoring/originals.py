@@ -10,7 +10,7 @@ from corpus_lonely.errors import InputError
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.scoring.inputs import Posts
 from corpus_lonely.scoring.plan import Run, Shard
-from corpus_lonely.scoring.reading import read_rows, read_texts
+from corpus_lonely.scoring.reading import carried_columns, read_rows, read_texts
 from corpus_lonely.sources import InputFile, open_binary
 from corpus_lonely.storage import Place
 
@@ -62,13 +62,8 @@ def rows_by_id(
 def _whole(rows: pa.Table, file: InputFile, posts: Posts, run: Run) -> pa.Table:
     """With the columns that the names of folders tell, in the types that scores have."""
     texts = pa.array(read_texts(rows[run.text_column]), pa.string())
-    carried = {
-        field.name: rows[field.name].cast(field.type)
-        if field.name in rows.column_names
-        else pa.array([file.partitions[field.name]] * len(rows), field.type)
-        for field in posts.carried
-    }
-    return pa.table({run.text_column: texts, **carried})
+    carried = zip(posts.carried.names, carried_columns(rows, file, posts.carried), strict=True)
+    return pa.table({run.text_column: texts, **dict(carried)})
 
 
 def differing_rows(left: pa.Table, right: pa.Table, columns: Sequence[str]) -> int:

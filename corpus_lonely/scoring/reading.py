@@ -44,6 +44,18 @@ def read_rows(shard: Shard, columns: Sequence[str]) -> pa.Table:
     return table
 
 
+def carried_columns(
+    rows: pa.Table, file: InputFile, carried: pa.Schema
+) -> list[pa.ChunkedArray | pa.Array]:
+    """Of rows of a file the columns that scores carry along, in their types; of some the folders' names tell."""
+    return [
+        rows.column(field.name).cast(field.type)
+        if field.name in rows.column_names
+        else pa.array([file.partitions[field.name]] * len(rows), field.type)
+        for field in carried
+    ]
+
+
 class _Cursor:
     """A place among the rows of a file, from which reading goes on forward."""
 

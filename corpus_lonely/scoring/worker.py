@@ -28,7 +28,7 @@ from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.scoring.probe import Probe, check_probe
-from corpus_lonely.scoring.reading import read_rows, read_texts
+from corpus_lonely.scoring.reading import carried_columns, read_rows, read_texts
 from corpus_lonely.storage import Place
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _score(shard: Shard, task: Task, told: Told) -> ShardResult | ShardFailure:
 def _write(
     shard: Shard, task: Task, rows: pa.Table, scores: "Scores", counts: Counts, device: str
 ) -> None:
-    carried = _carried(rows, shard, task)
+    carried = carried_columns(rows, shard.file, task.carried)
     labels = scores.to_arrow()
     schema = tables.scores_schema(scores.taxonomy, task.carried)
     part = pa.Table.from_arrays(
@@ -292,15 +292,6 @@ def _count(scores: "Scores") -> Counts:
         truncated=int(scores.truncated.sum()),
         tokens=int(scores.num_tokens.sum()),
     )
-
-
-def _carried(rows: pa.Table, shard: Shard, task: Task) -> list[pa.ChunkedArray | pa.Array]:
-    return [
-        rows.column(field.name).cast(field.type)
-        if field.name in rows.column_names
-        else pa.array([shard.file.partitions[field.name]] * shard.rows, field.type)
-        for field in task.carried
-    ]
 
 
 def _facts(
