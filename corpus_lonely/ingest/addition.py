@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,7 +74,7 @@ class Addition:
         """The place of the first new file in the record."""
         return len(self.before.files)
 
-    @property
+    @cached_property
     def _repaired(self) -> frozenset[int]:
         """The places of files that broke off when they were read before, and are whole now."""
         whole = {staged.dump.name for staged in self.staged if not staged.broken}

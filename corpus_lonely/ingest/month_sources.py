@@ -20,7 +20,7 @@ _JOINED_BYTES = 64 << 20
 """Of the staged rows of a month that are read once and held, instead of twice."""
 _FEW_ROWS, _MANY_TABLES = 1 << 12, 64
 """Tables of fewer rows are put together, so many of them at the most."""
-_DAMAGE = (
+DAMAGE = (
     pa.ArrowException,
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
@@ -137,7 +137,7 @@ def reading(path: Path, *, staged: bool) -> Iterator[None]:
     """Names the file that turns out to be damaged, and what to do about it."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if staged:
             what, hint = "is damaged", f"Remove {path.parent} and run the same command again"
         else:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from corpus_lonely.deletions import HASHED_ID
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.ingest.authors import AuthorKey
+from corpus_lonely.ingest.month_sources import DAMAGE
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import footer, with_footer, write_parquet
 
@@ -100,7 +101,7 @@ def read_purged(path: Path) -> Purged | None:
         return None
     try:
         table = pl.DataFrame(open_parquet(path).read())
-    except (pa.ArrowException, pl.exceptions.PanicException, OSError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"is not readable as Parquet ({first_line(error)})",
             where=path,
