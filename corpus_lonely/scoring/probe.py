@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,24 +53,23 @@ def probing(output: Output) -> Iterator[Probe | None]:
 
 def check_probe(output: Output, probe: Probe) -> None:
     """OutputError where the probe that the driver wrote cannot be read."""
-    until = time.monotonic() + _LAG_S
-    while not _is_there(output, probe):
-        if time.monotonic() > until:
-            raise not_shared(output)
-        time.sleep(_BETWEEN_LOOKS_S)
+    _wait_for(lambda: _is_there(output, probe), output)
 
 
 def check_part(output: Output, name: str) -> None:
     """OutputError where a part that a worker wrote does not come to be seen here."""
-    part = output.folder / name
+    _wait_for((output.folder / name).exists, output)
+
+
+def _wait_for(seen: Callable[[], bool], output: Output) -> None:
     until = time.monotonic() + _LAG_S
-    while not part.exists():
+    while not seen():
         if time.monotonic() > until:
-            raise not_shared(output)
+            raise _not_shared(output)
         time.sleep(_BETWEEN_LOOKS_S)
 
 
-def not_shared(output: Output) -> OutputError:
+def _not_shared(output: Output) -> OutputError:
     """What is told of a host that has another disk there."""
     return OutputError(
         "is not the folder that the process of this command sees there",
