@@ -1,6 +1,7 @@
 """Arrow schemas read from schemas/, tables brought into their form, and Parquet with metadata in its footer."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +29,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
 _FOOTER_KEY = b"corpus_lonely"
 _SEAL_KEY = "corpus_lonely_seal"
 _MAGIC = b"PAR1"
+_PART = re.compile(r"part-\d{6,}\.parquet")
 _COMPRESSION = "zstd"
 _FOOTER_BYTES = 1 << 16
 """Several times the footer of a part of scores."""
@@ -36,6 +38,16 @@ PASSED_THROUGH = ("post_id", "kind", "subreddit", "author", "created_at")
 PLAIN_NAMES = "none, names in plain text"
 SCORE_FACTS = ("status", "num_tokens", "truncated")
 """Columns of scores that tell how each row was scored."""
+
+
+def part_name(index: int) -> str:
+    """The name of the part of the shard with this index; names sort like their shards."""
+    return f"part-{index:06d}.parquet"
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a file is called as `part_name` calls parts of scores."""
+    return bool(_PART.fullmatch(name))
 
 
 @cache

@@ -12,8 +12,9 @@ from corpus_lonely.progress import Progress, Silent
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.checks import Facts, Part, read_part
 from corpus_lonely.scoring.parts import Counts, Output, is_part, total
-from corpus_lonely.scoring.plan import Run, Shard, part_name
+from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.storage import Place, contents
+from corpus_lonely.tables import part_name
 from corpus_lonely.taxonomy import Taxonomy
 
 _READERS = 8

@@ -15,12 +15,12 @@ from corpus_lonely.scoring.dispatch import Executor, open_executor
 from corpus_lonely.scoring.inputs import find_posts, whole_address
 from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts, Output
-from corpus_lonely.scoring.plan import Run, cut_shards, part_name
+from corpus_lonely.scoring.plan import Run, cut_shards
 from corpus_lonely.scoring.probe import Probe, probing
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
 from corpus_lonely.scoring.todo import Todo, known_run, own_shards, plan_run
 from corpus_lonely.scoring.worker import ShardFailure, Task, versions
-from corpus_lonely.tables import SCORE_FACTS
+from corpus_lonely.tables import SCORE_FACTS, part_name
 
 __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]
 

@@ -1,6 +1,5 @@
 """The output folder of a run: whose it is, which parts are done, and what a killed run left behind."""
 
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -31,7 +30,6 @@ from corpus_lonely.storage import (
     remove,
 )
 
-_PART = re.compile(r"part-\d{6,}\.parquet")
 _READERS = 16
 _BATCH = 1024
 """Footers that are asked for at a time."""
@@ -292,7 +290,7 @@ class Output:
 
 def is_part(entry: Place) -> bool:
     """Whether an entry of the folder is a part, going by its name."""
-    return bool(_PART.fullmatch(entry.name)) and is_file(entry)
+    return tables.is_part_name(entry.name) and is_file(entry)
 
 
 def _run_of(part: Place) -> Run | None:

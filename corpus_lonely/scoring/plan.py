@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from corpus_lonely.scoring.inputs import Posts
 from corpus_lonely.sources import InputFile
+from corpus_lonely.tables import part_name
 
 CPU_SHARD_ROWS = 4096
 """Minutes of a BERT-base on one core: what a kill loses at most, and a window long enough for
@@ -41,11 +42,6 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.part} (rows {self.start:,} to {self.stop:,} of {self.file.name})"
-
-
-def part_name(index: int) -> str:
-    """The name of the part of the shard with this index; names sort like their shards."""
-    return f"part-{index:06d}.parquet"
 
 
 @dataclass(frozen=True)

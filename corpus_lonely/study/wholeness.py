@@ -1,7 +1,6 @@
 """Whether scores are whole: all parts stand, none is damaged, and every probability lies between 0 and 1."""
 
 import glob
-import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
@@ -13,10 +12,9 @@ from corpus_lonely.errors import InputError
 from corpus_lonely.seal import has_seal, is_whole
 from corpus_lonely.storage import Place
 from corpus_lonely.study.scores import READERS, Source, files_of, has_partitions, is_unfinished
-from corpus_lonely.tables import footer
+from corpus_lonely.tables import footer, is_part_name, part_name
 from corpus_lonely.taxonomy import Taxonomy
 
-_PART = re.compile(r"part-\d{6,}\.parquet")
 _AGAIN = "Run the same `corpus-lonely score` again: it makes missing and damaged parts anew"
 
 
@@ -29,13 +27,13 @@ def missing_parts(path: Source) -> dict[str, tuple[int, int]]:
     found: dict[str, list[Place]] = {}
     if has_partitions(path):
         for file in files_of(path):
-            if _PART.fullmatch(file.name):
+            if is_part_name(file.name):
                 found.setdefault(str(file.parent), []).append(file)
     lacking = {}
     for folder, files in found.items():
         of = (footer(files[0]).get("shard") or {}).get("of", 0)
         there = {file.name for file in files}
-        wanted = _asked(str(path), [f"part-{index:06d}.parquet" for index in range(of)], there)
+        wanted = _asked(str(path), [*map(part_name, range(of))], there)
         if missing := len(wanted.difference(there)):
             lacking[folder] = (missing, of)
     return lacking
@@ -66,7 +64,7 @@ def check_seals(files: Iterable[Place]) -> None:
 
     Of this machine alone: a store sees to that itself.
     """
-    parts = [file for file in files if isinstance(file, Path) and _PART.fullmatch(file.name)]
+    parts = [file for file in files if isinstance(file, Path) and is_part_name(file.name)]
     with ThreadPoolExecutor(READERS) as readers:
         for part, whole in zip(parts, readers.map(_stands, parts), strict=True):
             if not whole:
