@@ -18,6 +18,7 @@ from corpus_lonely.scoring import crew, flights, on_cluster
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
 from corpus_lonely.sources import InputFile
+from tests.scoring.clusters import started
 from tests.scoring.test_job import Heard, contents, run
 from tests.scoring.test_worker import make_task
 
@@ -137,14 +138,7 @@ def test_a_run_that_is_stopped_leaves_the_cluster_idle(
             progress(1)
 
     monkeypatch.setattr(Engine, "score", slowly)
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=None,
-        memory_limit=0,
-    ) as cluster:
+    with started(threads=2) as cluster:
         there = ClusterSettings(scheduler=cluster.scheduler_address, threads=1)
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):

@@ -18,6 +18,7 @@ from corpus_lonely.errors import ScoringError
 from corpus_lonely.scoring import crew, loading, on_cluster
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.worker import Outcome, Task
+from tests.scoring.clusters import started
 from tests.scoring.conftest import make_model, make_posts
 from tests.scoring.test_job import Heard, contents, run
 
@@ -247,14 +248,7 @@ def test_a_model_that_kills_its_workers_ends_the_run(
 @pytest.fixture
 def scheduler() -> Iterator[LocalCluster]:
     """A cluster that somebody else has started, with one worker of two threads."""
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=None,
-        memory_limit=0,
-    ) as cluster:
+    with started(threads=2) as cluster:
         yield cluster
 
 

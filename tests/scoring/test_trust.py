@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed import LocalCluster, get_worker
+from distributed import get_worker
 
 from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import (
@@ -33,6 +33,7 @@ from corpus_lonely.scoring.worker import (
     prepare,
     score_shard,
 )
+from tests.scoring.clusters import started
 from tests.scoring.test_flights import copy, shard
 from tests.scoring.test_job import Heard, contents, run
 from tests.scoring.test_worker import make_task
@@ -232,14 +233,7 @@ def never_ready(_task: Task) -> CorpusLonelyError:
 @pytest.fixture
 def two() -> Iterator[ClusterSettings]:
     """A scheduler with two workers, in this process."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=None,
-        memory_limit=0,
-    ) as cluster:
+    with started(workers=2) as cluster:
         yield ClusterSettings(scheduler=cluster.scheduler_address, threads=1)
 
 
