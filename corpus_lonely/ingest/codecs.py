@@ -84,13 +84,15 @@ class Piece(NamedTuple):
 def decompress(path: Path, begin: int = 0) -> Iterator[Piece]:
     """The plain content in pieces, from a byte on where a frame begins (see `Piece.frame`).
 
-    Raises, after everything readable was yielded: TruncatedFileError when the file ends within a
-    frame, CorruptFileError on bytes that its format does not allow, both naming the byte;
+    Raises, after everything readable was yielded: TruncatedFileError when the file is empty or ends
+    within a frame, CorruptFileError on bytes that its format does not allow, both naming the byte;
     InputError when the disk cannot read it.
     """
     try:
         with path.open("rb") as file:
-            codec = codec_of(file.read(8))
+            if not (head := file.read(8)):
+                raise TruncatedFileError("is empty (0 bytes)", where=path, hint=_AGAIN)
+            codec = codec_of(head)
             file.seek(begin)
             if codec is None:
                 yield from _plain(file, begin)

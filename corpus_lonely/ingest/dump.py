@@ -200,13 +200,16 @@ class _Assembly:
 def open_dump(path: Path) -> Dump:
     """Looks into a file before hours are spent on it; InputError when it is no Reddit dump.
 
-    A break in the compressed data is no reason to refuse: what stands before it can be used.
+    A break in the compressed data is no reason to refuse: what stands before it can be used. Nor is
+    a compressed file of no line: some subreddit had no post that month.
     """
     size, codec = _size(path), codec_of(_head(path))
     blocks = read_blocks(path)
     unreadable = None
     try:
-        if not _has_object(next(blocks, None)) and not _has_object(next(blocks, None)):
+        first = next(blocks, None)
+        nothing = codec is not None and first is None
+        if not nothing and not _has_object(first) and not _has_object(next(blocks, None)):
             compression = "" if codec else "it is not compressed in a known way, and "
             raise InputError(
                 f"is not a Reddit dump: {compression}its first lines hold no JSON object",
@@ -224,9 +227,7 @@ def _size(path: Path) -> int:
     if not path.is_file():
         hint = f"Name the files in it, as in {path}/*.zst" if path.is_dir() else None
         raise InputError("is no file", where=path, hint=hint)
-    if not (size := path.stat().st_size):
-        raise InputError("is empty (0 bytes)", where=path, hint="Get the file again")
-    return size
+    return path.stat().st_size
 
 
 def _head(path: Path) -> bytes:
@@ -254,6 +255,9 @@ def is_object(line: bytes) -> bool:
 
 def _fingerprint(path: Path, size: int, *, compressed: bool) -> str:
     digest = hashlib.sha256(f"{size}\n".encode())
+    if not size:  # each was to be another file
+        digest.update(path.name.encode())
+        return digest.hexdigest()[:24]
     with path.open("rb") as file:
         if not compressed:
             return hashlib.file_digest(file, "sha256").hexdigest()[:24]

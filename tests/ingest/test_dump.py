@@ -127,13 +127,12 @@ def test_a_dump_is_found_to_be_one(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "is empty"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 50, "is not a Reddit dump"),
         (b"id,text\n1,hello\n2,there\n", "is not a Reddit dump"),
         (b"PAR1" + bytes(1000), "is not a Reddit dump"),
         (b'[{"id":"a"}]\n', "is not a Reddit dump"),
         (b"\n\n\n", "is not a Reddit dump"),
-        (PACKERS["zst"](b""), "is not a Reddit dump"),
+        (PACKERS["zst"](b"\n"), "is not a Reddit dump"),
         (PACKERS["gz"](b"id,text\n1,hello\n"), "is not a Reddit dump"),
         (b"\x28\xb5\x2f", "is not a Reddit dump"),
     ],
@@ -144,6 +143,15 @@ def test_what_is_no_dump_is_refused(tmp_path: Path, content: bytes, told: str) -
     with pytest.raises(InputError, match=told) as caught:
         open_dump(path)
     assert caught.value.where == path
+
+
+def test_an_empty_file_breaks_off_and_one_of_no_lines_is_whole(tmp_path: Path) -> None:
+    for name in ("a.zst", "b.json"):
+        (tmp_path / name).touch()
+        assert "is empty (0 bytes)" in str(open_dump(tmp_path / name).unreadable)
+    assert open_dump(tmp_path / "a.zst").fingerprint != open_dump(tmp_path / "b.json").fingerprint
+    (tmp_path / "c.zst").write_bytes(PACKERS["zst"](b""))
+    assert open_dump(tmp_path / "c.zst").unreadable is None
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:

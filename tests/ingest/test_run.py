@@ -462,12 +462,29 @@ def test_files_of_which_nothing_can_be_read_write_nothing(tmp_path: Path) -> Non
     assert [p.name for p in tmp_path.iterdir()] == ["cut.zst"]
 
 
-@pytest.mark.parametrize("name", ["none.zst", "empty.zst", "table.csv"])
+def test_empty_files_break_off_and_files_of_no_lines_are_whole(tmp_path: Path) -> None:
+    good = write_dump(tmp_path / "good.json", [comment()])
+    nothing = write_dump(tmp_path / "nothing.zst", [])
+    empty = [tmp_path / "a.zst", tmp_path / "b.zst"]
+    for path in empty:
+        path.touch()
+    with pytest.raises(TruncatedFileError, match="is empty"):
+        ingest_dumps(empty, tmp_path / "posts")
+    report = ingest_dumps([empty[0], good, nothing, empty[1]], tmp_path / "posts")
+    assert [file.name for file in report.broken] == list(map(str, empty))
+    assert {file.broken for file in report.broken} == {"is empty (0 bytes)"}
+    assert [file.read for file in report.files] == [0, 1, 0, 0]
+    for path in empty:
+        write_dump(path, [comment(path.stem)])
+    report = ingest_dumps(empty, tmp_path / "posts")
+    assert (report.broken, report.posts) == ((), 3)
+
+
+@pytest.mark.parametrize("name", ["none.zst", "table.csv"])
 def test_one_bad_file_among_good_ones_stops_before_anything_is_written(
     tmp_path: Path, name: str
 ) -> None:
     good = write_dump(tmp_path / "good.json", [comment()])
-    (tmp_path / "empty.zst").touch()
     (tmp_path / "table.csv").write_text("id,text\n1,hello\n")
     before = tree(tmp_path)
     with pytest.raises(InputError, match=name):
