@@ -64,8 +64,13 @@ def _draw(description: "PostsDescription", figure: Path) -> None:
 def _print(description: "PostsDescription", by: str) -> None:
     from rich.console import Console
 
-    from corpus_lonely.cli.posts_table import coverage_table, facts_table, gap_lines
-    from corpus_lonely.ingest.describe.gaps import RULE
+    from corpus_lonely.cli.posts_table import (
+        coverage_table,
+        facts_table,
+        gap_lines,
+        gap_summary,
+    )
+    from corpus_lonely.ingest.gaps import RULE
 
     console = Console(width=None if Console().is_terminal else 160, highlight=False)
     console.print(facts_table(description))
@@ -80,6 +85,8 @@ def _print(description: "PostsDescription", by: str) -> None:
         click.echo(f"Gap: {len(gaps) - _NAMED:,} more; --json names them")
     days = "" if description.checked else " Days were not looked at (--no-check)."
     click.echo(f"{'No gap found. ' if not gaps else ''}{RULE}.{days}")
+    if not description.checked and (summary := gap_summary(description.coverage)):
+        click.echo(f"{summary}, as the coverage table tells")
     for name, reason in description.broken.items():
         click.echo(
             f"Broken: {name}: {reason}. What stands before is here; get the file again, and ingest it"

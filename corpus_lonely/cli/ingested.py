@@ -50,8 +50,19 @@ def tell(done: "IngestReport", out: Path) -> None:
     if not done.posts:
         click.echo(f"Made {out}, with no post in it: nothing passed the filters")
         return
+    if summary := _gaps(about / "coverage.parquet"):
+        click.echo(f"{summary}: `corpus-lonely describe {out}` tells more")
     span = f"{done.months[0]} to {done.months[-1]}"
     click.echo(
         f"{out} holds {done.posts:,} posts, {span}. "
         f"Next: corpus-lonely score --input {out} --model model/ --out scores/"
     )
+
+
+def _gaps(coverage: Path) -> str | None:
+    import polars as pl
+
+    from corpus_lonely.cli.posts_table import gap_summary
+    from corpus_lonely.parquet import open_parquet
+
+    return gap_summary(pl.DataFrame(open_parquet(coverage).read()))

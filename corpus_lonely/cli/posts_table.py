@@ -9,7 +9,7 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
-from corpus_lonely.ingest.describe.gaps import months_between
+from corpus_lonely.ingest.gaps import months_between
 from corpus_lonely.ingest.record import shown_setting
 
 if TYPE_CHECKING:
@@ -132,3 +132,22 @@ def gap_lines(description: "PostsDescription") -> Iterator[str]:
             f"Gap: {begin if begin == end else f'{begin} to {end}'}: {', '.join(named)}{more}: "
             f"{posts:,} posts, usual are {usual:,} a {unit}"
         )
+
+
+def gap_summary(coverage: pl.DataFrame) -> str | None:
+    """The widest gaps of a table of coverage in a line; None where there is none."""
+    found = coverage.filter(pl.col("gap") | (pl.col("gap_days") > 0)).sort(
+        "gap", "gap_days", "month", "subreddit", "kind", descending=[True, True, *[False] * 3]
+    )
+    if found.is_empty():
+        return None
+    named = [
+        f"r/{subreddit} {kind}s {month} ({'all' if whole else '1 day' if days == 1 else f'{days} days'})"
+        for subreddit, kind, month, whole, days in found.select(
+            "subreddit", "kind", "month", "gap", "gap_days"
+        )
+        .head(_OF_A_GAP)
+        .iter_rows()
+    ]
+    more = f" and {len(found) - _OF_A_GAP:,} more" if len(found) > _OF_A_GAP else ""
+    return f"Far fewer posts than usual: {', '.join(named)}{more}"

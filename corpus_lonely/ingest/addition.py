@@ -190,13 +190,10 @@ class Addition:
     def _write_coverage(self, after: Record, months: list[str], purged: _Purged) -> list[Path]:
         coming, before = self.folder.coming, self.folder.coverage
         told = bool(self._first) and before.exists()
-        unchanged = [] if told else self.before.months.keys() - months
-        written = [month for month in months if month in after.months]
         counts = [self.folder.counts(file) for file in after.files]
         table = coverage(
             [*counts[: self._first], *map(coming, counts[self._first :])],
-            {month: coming(self.folder.month(month)) for month in written}
-            | {month: self.folder.month(month) for month in unchanged},
+            self.folder.months(after, coming=months),
             months,
             before if told else None,
             purged_counts(purged),

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_lonely.ingest.distinct import distinct
+from corpus_lonely.ingest.gap_days import GAP_DAYS, KEY, with_gaps
 from corpus_lonely.ingest.month_sources import reading, several
 from corpus_lonely.ingest.normalize import STAGED
 from corpus_lonely.ingest.purged import COUNTS
 from corpus_lonely.parquet import open_parquet
 from corpus_lonely.tables import conform, table_schema
 
-_KEY = ["month", "subreddit", "kind"]
 _DROPPED = "dropped_"
 _ROWS_HELD = 1 << 18
 """Rows of months that are counted at once; a month of more is read piece by piece."""
@@ -22,7 +22,7 @@ _ROWS_HELD = 1 << 18
 
 def coverage(
     counts: Iterable[Path],
-    written: Mapping[str, Path],
+    months: Mapping[str, Path],
     changed: Collection[str],
     before: Path | None,
     purged: pl.DataFrame = COUNTS,
@@ -30,19 +30,22 @@ def coverage(
     """The table of schemas/coverage.json.
 
     counts: the staged counts of every file in the folder.
-    written: months with their Parquet files: those that changed, unless nothing is left of them.
-    changed: the months that changed; the other months' rows stay as they are in `before`, the
-        coverage table of the last run; without one, all months belong into `written`.
+    months: the Parquet files of all months.
+    changed: the months that changed, though nothing may be left of them; the rows of the others stay as
+        they are in `before`, the coverage table of the last run. Without one, all are counted.
     purged: posts purged since then.
 
     Raises InputError when a month cannot be read.
     """
+    if before is None:
+        changed = {*changed, *months}
+    written = {month: path for month, path in months.items() if month in changed}
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
     kept = pl.concat([kept_of(written), *_unchanged(changed, before)])
     read = pl.concat([_EMPTY_COUNTS, *map(_table, counts)])
     table = (
-        read.group_by(_KEY)
+        read.group_by(KEY)
         .agg(
             pl.col("count").sum().alias("read"),
             pl.col("count").filter(pl.col("reason") == STAGED).sum().alias(STAGED),
@@ -54,16 +57,16 @@ def coverage(
                 for name in reasons
             ),
         )
-        .join(kept, on=_KEY, how="left")
-        .join(_purged(before, purged), on=_KEY, how="left")
+        .join(kept, on=KEY, how="left")
+        .join(_purged(before, purged), on=KEY, how="left")
         .with_columns(pl.col("kept", "authors", "purged").fill_null(0))
         .with_columns(
             (pl.col("read") - pl.col("kept")).alias("dropped"),
             (pl.col(STAGED) - pl.col("kept") - pl.col("purged")).alias(f"{_DROPPED}duplicate"),
             pl.col("purged").alias(f"{_DROPPED}purged"),
         )
-        .sort(_KEY, nulls_last=True)
     )
+    table = with_gaps(table, months, changed, _gap_days(before)).sort(KEY, nulls_last=True)
     return conform(table.to_arrow(), schema, "coverage")
 
 
@@ -106,7 +109,7 @@ def kept_of(months: Mapping[str, Path]) -> pl.DataFrame:
 
 def _frames(months: Mapping[str, Path]) -> Iterator[pl.DataFrame]:
     for month, path in months.items():
-        frame = _table(path, [*_KEY[1:], "author"])
+        frame = _table(path, [*KEY[1:], "author"])
         yield frame.with_columns(month=pl.lit(month))
 
 
@@ -123,11 +126,11 @@ def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
     lower = {name: name.lower() for name in spellings}
     cased = posts.with_columns(pl.col("subreddit").replace_strict(lower, return_dtype=pl.String))
     kept = (
-        cased.group_by(_KEY).agg(pl.len().cast(pl.Int64).alias("kept")).collect(engine="streaming")
+        cased.group_by(KEY).agg(pl.len().cast(pl.Int64).alias("kept")).collect(engine="streaming")
     )
-    authors = distinct(cased, "author", _KEY, rows)
+    authors = distinct(cased, "author", KEY, rows)
     return (
-        kept.join(authors.rename({"author": "authors"}), on=_KEY, how="left")
+        kept.join(authors.rename({"author": "authors"}), on=KEY, how="left")
         .with_columns(pl.col("authors").fill_null(0))
         .select(EMPTY_KEPT.columns)
     )
@@ -136,9 +139,9 @@ def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
 def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
     parts = [since]
     if before is not None:
-        table = _table(before, [*_KEY, f"{_DROPPED}purged"])
+        table = _table(before, [*KEY, f"{_DROPPED}purged"])
         parts.append(table.rename({f"{_DROPPED}purged": "purged"}))
-    return pl.concat(parts).group_by(_KEY).agg(pl.col("purged").sum())
+    return pl.concat(parts).group_by(KEY).agg(pl.col("purged").sum())
 
 
 def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:
@@ -146,3 +149,11 @@ def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFra
         return [EMPTY_KEPT]
     table = _table(before, EMPTY_KEPT.columns)
     return [EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]
+
+
+def _gap_days(before: Path | None) -> pl.DataFrame:
+    """What the last table told; nothing where it is of a version that told none."""
+    with reading(before or Path(), staged=False):
+        if before is None or GAP_DAYS not in pq.read_schema(before).names:
+            return pl.DataFrame(schema={**dict.fromkeys(KEY, pl.String), GAP_DAYS: pl.Int64})
+    return _table(before, [*KEY, GAP_DAYS])

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,13 @@ class PostsFolder:
 
     def month(self, month: str) -> Path:
         return self.out / f"month={month}" / "part-0.parquet"
+
+    def months(self, record: Record, coming: Collection[str]) -> dict[str, Path]:
+        """The files of all months of a record, of which some are yet to be put in their places."""
+        places = {month: self.month(month) for month in record.months}
+        return {
+            month: self.coming(path) if month in coming else path for month, path in places.items()
+        }
 
     def origins(self, month: str) -> Path:
         return self.about / "origins" / f"month={month}.parquet"

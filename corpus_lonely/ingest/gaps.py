@@ -61,7 +61,13 @@ class Gap:
         """Its last day."""
         if self.unit == "day":
             return date.fromisoformat(self.end)
-        return _first_day(months_between(self.end, self.end, beyond=1)[-1]) - timedelta(days=1)
+        return month_days(self.end)[1]
+
+
+def month_days(month: str) -> tuple[date, date]:
+    """The first and the last day of a month."""
+    after = months_between(month, month, beyond=1)[-1]
+    return _first_day(month), _first_day(after) - timedelta(days=1)
 
 
 def _first_day(told: str) -> date:
@@ -182,7 +188,7 @@ def months_between(first: str, last: str, beyond: int = 0) -> list[str]:
 
 def empty_months(coverage: pl.DataFrame) -> list[str]:
     """Months between the first and the last of which nothing at all was read: a file may be missing."""
-    there = set(coverage["month"].drop_nulls().to_list())
+    there = set(coverage.filter(pl.col("read") > 0)["month"].drop_nulls().to_list())
     if not there:
         return []
     return [month for month in months_between(min(there), max(there)) if month not in there]

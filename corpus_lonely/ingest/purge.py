@@ -188,7 +188,7 @@ def _commit(
     write_parquet(
         coverage(
             [folder.counts(file) for file in record.files],
-            {month: folder.coming(folder.month(month)) for month in left},
+            folder.months(after, coming=left),
             changed,
             folder.coverage,
             purged_counts(Counter(removed)),

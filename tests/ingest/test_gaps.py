@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus_lonely.ingest.describe.gaps import (
+from corpus_lonely.ingest.gaps import (
     DAYS,
     MONTHS,
     DayCounts,

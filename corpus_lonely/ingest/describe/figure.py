@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter
 
 from corpus_lonely.errors import SettingsError
 from corpus_lonely.files import atomic_path
-from corpus_lonely.ingest.describe.gaps import Gap, months_between
 from corpus_lonely.ingest.describe.inspect import PostsDescription
+from corpus_lonely.ingest.gaps import Gap, months_between
 
 # Okabe and Ito 2008: told apart with any colour vision; hatches tell them apart without any
 _KEPT = ("kept", "#0072B2", "")

@@ -12,7 +12,9 @@ import polars as pl
 import pyarrow as pa
 
 from corpus_lonely.errors import InputError, first_line
-from corpus_lonely.ingest.describe.gaps import (
+from corpus_lonely.ingest.describe.month import Month, read_month
+from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.gaps import (
     RULE,
     DayCounts,
     Gap,
@@ -20,8 +22,6 @@ from corpus_lonely.ingest.describe.gaps import (
     month_gaps,
     together,
 )
-from corpus_lonely.ingest.describe.month import Month, read_month
-from corpus_lonely.ingest.folder import PostsFolder
 from corpus_lonely.ingest.normalize import NOT_COVERED
 from corpus_lonely.ingest.record import Record
 from corpus_lonely.ingest.report import FileReport

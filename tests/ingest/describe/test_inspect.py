@@ -16,9 +16,9 @@ from matplotlib.patches import Rectangle
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.ingest.describe.figure import draw_coverage
-from corpus_lonely.ingest.describe.gaps import Gap
 from corpus_lonely.ingest.describe.inspect import inspect_posts
 from corpus_lonely.ingest.distinct import distinct
+from corpus_lonely.ingest.gaps import Gap
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.writer import MonthWriter
 from corpus_lonely.tables import footer
@@ -160,6 +160,8 @@ def test_the_command_finds_the_blackout_and_draws_it(tmp_path: Path) -> None:
     assert sum(row["kept"] for row in told["coverage"]) == told["posts"]
     fast = json.loads(describe(tmp_path / "posts", "--json", "--no-check").stdout)
     assert (fast["gaps"], fast["checked"]) == ([], False)
+    told_at_ingest = "r/lonely submissions 2020-03 (3 days), as the coverage table tells"
+    assert told_at_ingest in describe(tmp_path / "posts", "--no-check").stdout
 
 
 def test_the_figure_tells_whose_the_gaps_are(made: Path) -> None:
