@@ -5,8 +5,8 @@ import time
 from corpus_lonely.progress import Progress
 from corpus_lonely.scoring.dispatch import Executor
 from corpus_lonely.scoring.parts import Counts
+from corpus_lonely.scoring.task import ShardFailure, ShardResult
 from corpus_lonely.scoring.todo import Todo
-from corpus_lonely.scoring.worker import ShardFailure, ShardResult
 
 
 class Course:

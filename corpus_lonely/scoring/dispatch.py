@@ -14,14 +14,8 @@ from corpus_lonely.scoring.on_cluster import OnCluster
 from corpus_lonely.scoring.performance import check_report, reported
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.settings import ScoreSettings
-from corpus_lonely.scoring.worker import (
-    Heard,
-    Outcome,
-    Ready,
-    Task,
-    prepare,
-    score_shard,
-)
+from corpus_lonely.scoring.task import Heard, Outcome, Ready, Task
+from corpus_lonely.scoring.worker import prepare, score_shard
 
 
 class Executor(Protocol):

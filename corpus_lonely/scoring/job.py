@@ -18,8 +18,9 @@ from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Run, cut_shards
 from corpus_lonely.scoring.probe import Probe, probing
 from corpus_lonely.scoring.settings import ScoreReport, ScoreSettings
+from corpus_lonely.scoring.task import ShardFailure, Task
 from corpus_lonely.scoring.todo import Todo, known_run, own_shards, plan_run
-from corpus_lonely.scoring.worker import ShardFailure, Task, versions
+from corpus_lonely.scoring.worker import versions
 from corpus_lonely.tables import SCORE_FACTS, part_name
 
 __all__ = ["ScoreReport", "ScoreSettings", "score_posts"]

@@ -9,8 +9,9 @@ from corpus_lonely.cluster import Cluster
 from corpus_lonely.errors import CorpusLonelyError, InputError, ScoringError
 from corpus_lonely.inference.folder import NUMERICS_VERSION
 from corpus_lonely.scoring.crew import POLL_S, Crew, lost
+from corpus_lonely.scoring.task import Ready, Task
 from corpus_lonely.scoring.trust import Trust
-from corpus_lonely.scoring.worker import Ready, Task, prepare, versions
+from corpus_lonely.scoring.worker import prepare, versions
 
 FORGOTTEN = ("lost", "pending")
 """What Dask says of one that had ended, when its worker has died before anybody asked for the outcome."""

@@ -18,16 +18,9 @@ from corpus_lonely.scoring.crew import POLL_S, Crew, lost
 from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.loading import FORGOTTEN, Loading
 from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.task import Abandoned, Heard, Outcome, Ready, ShardFailure, Task
 from corpus_lonely.scoring.trust import Trust
-from corpus_lonely.scoring.worker import (
-    Abandoned,
-    Heard,
-    Outcome,
-    Ready,
-    ShardFailure,
-    Task,
-    score_shard,
-)
+from corpus_lonely.scoring.worker import score_shard
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""

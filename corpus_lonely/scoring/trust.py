@@ -13,7 +13,7 @@ from corpus_lonely.scoring.crew import POLL_S, Crew
 from corpus_lonely.scoring.flights import Flight
 from corpus_lonely.scoring.parts import Output
 from corpus_lonely.scoring.probe import check_part
-from corpus_lonely.scoring.worker import Outcome, ShardFailure, ShardResult, Task
+from corpus_lonely.scoring.task import Outcome, ShardFailure, ShardResult, Task
 
 _TRIES = 3
 """Workers at most that try a shard, of which none has done any other well."""

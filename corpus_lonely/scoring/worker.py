@@ -4,10 +4,8 @@ import platform
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,10 +24,10 @@ from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.failures import device_failure, without_text
 from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
-from corpus_lonely.scoring.plan import Run, Shard
+from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.probe import Probe, check_probe
 from corpus_lonely.scoring.reading import carried_columns, read_rows, read_texts
-from corpus_lonely.storage import Place
+from corpus_lonely.scoring.task import Abandoned, Ready, ShardFailure, ShardResult, Task, Told
 
 if TYPE_CHECKING:
     from corpus_lonely.inference.engine import Engine
@@ -38,88 +36,6 @@ if TYPE_CHECKING:
 _TELL_EVERY_S = 0.5
 _VERSIONED = ("corpus-lonely", "torch", "transformers", "tokenizers")
 
-
-@dataclass(frozen=True)
-class Task:
-    """What all shards of a run have in common; it crosses to the workers, so it holds no data."""
-
-    run: Run
-    model: Path
-    out: Place
-    device: str
-    threads: int | None
-    """CPU threads of the process; None leaves torch's choice."""
-    carried: pa.Schema
-    parts: int
-    """How many shards there are in all."""
-    author_key: str | None = None
-    """What the authors of the posts were hashed with, if their files tell."""
-    hash_ids: bool | None = None
-    """Whether the ids of the posts are hashed, if their files tell."""
-    probe: Probe | None = None
-    """What a worker must see in `out` before it works; None where that is not asked."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What a worker says once its model stands."""
-
-    device: str
-    precision: str
-    packed: bool
-    """Whether posts are laid end to end; else batches are padded."""
-    python: str
-    versions: dict[str, str]
-    numerics_version: int
-
-
-@dataclass(frozen=True)
-class ShardResult:
-    """A shard that is done."""
-
-    shard: Shard
-    counts: Counts
-    seconds: float
-    halvings: int = 0
-    """How often memory ran out on its worker, so that the batches were made smaller; each is told once."""
-    batch_tokens: int = 0
-    """Padded tokens in a batch after that."""
-    worker: str = ""
-    """The address of who did it; empty in the driver's own process."""
-
-
-@dataclass(frozen=True)
-class ShardFailure:
-    """A shard that could not be done; the reason never holds text of a post."""
-
-    shard: Shard
-    reason: str
-    fatal: CorpusLonelyError | None = None
-    """Set when every other shard would fail alike: a full disk, a model that has gone."""
-    host: bool = False
-    """Whether `fatal` is so in this process, and another host may do the shard."""
-    worker: str = ""
-    """The address of who tried; empty in the driver's own process."""
-    unread: bool = False
-    """Whether its posts could not be read, which says nothing of other files."""
-    suspect: bool = False
-    """Whether its worker died again and again, and it is not known whether for this shard."""
-    broken: bool = False
-    """Whether the device is of no more use to the process that tried."""
-
-
-Outcome = ShardResult | ShardFailure
-
-
-Heard = Callable[[int, int], None]
-"""Called with a shard's index and how many of its posts are scored so far."""
-
-
-class Abandoned(Exception):  # noqa: N818  (no error: somebody changed their mind)
-    """Raised by whoever is told of a shard's progress and does not want it any more."""
-
-
-Told = Callable[[int], None]
 
 _lock = threading.Lock()
 _checked: set[tuple[Probe | None, int]] = set()

@@ -11,7 +11,7 @@ from corpus_lonely.errors import ScoringError, SettingsError
 from corpus_lonely.scoring import dispatch, worker
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.parts import Output
-from corpus_lonely.scoring.worker import ShardFailure
+from corpus_lonely.scoring.task import ShardFailure
 from tests.scoring.test_job import Heard, contents, run
 
 REAL = worker.score_shard

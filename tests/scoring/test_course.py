@@ -15,9 +15,9 @@ from corpus_lonely.scoring.marks import Marks
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Shard, count_shards, cut_shards
 from corpus_lonely.scoring.settings import ScoreSettings
+from corpus_lonely.scoring.task import Heard as Ear
+from corpus_lonely.scoring.task import Outcome, Ready, ShardFailure, ShardResult, Task
 from corpus_lonely.scoring.todo import Todo
-from corpus_lonely.scoring.worker import Heard as Ear
-from corpus_lonely.scoring.worker import Outcome, Ready, ShardFailure, ShardResult, Task
 from tests.scoring.test_flights import Clock
 from tests.scoring.test_job import Heard
 from tests.scoring.test_plan import RUN, _file

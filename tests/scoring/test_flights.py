@@ -10,7 +10,7 @@ from corpus_lonely.scoring.flights import Flights
 from corpus_lonely.scoring.on_cluster import OnCluster
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.worker import Outcome, ShardFailure, ShardResult
+from corpus_lonely.scoring.task import Outcome, ShardFailure, ShardResult
 from tests.scoring.test_plan import _file
 
 

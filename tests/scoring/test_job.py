@@ -31,7 +31,7 @@ from corpus_lonely.scoring import dispatch, worker
 from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Output
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.worker import ShardFailure
+from corpus_lonely.scoring.task import ShardFailure
 from corpus_lonely.taxonomy import loneliness
 
 HERE = ClusterSettings(workers=0, threads=1)

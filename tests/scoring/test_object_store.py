@@ -30,7 +30,8 @@ from corpus_lonely.scoring.job import ScoreReport, ScoreSettings, score_posts
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Shard, cut_shards
 from corpus_lonely.scoring.reading import read_rows
-from corpus_lonely.scoring.worker import ShardFailure, ShardResult, score_shard
+from corpus_lonely.scoring.task import ShardFailure, ShardResult
+from corpus_lonely.scoring.worker import score_shard
 from corpus_lonely.sources import InputFile, is_inside
 from corpus_lonely.storage import RemotePath, place
 from tests.command_lines import commands_in, fenced, parsed

@@ -16,7 +16,7 @@ from corpus_lonely.errors import ScoringError
 from corpus_lonely.inference.engine import Engine
 from corpus_lonely.scoring import crew, flights, on_cluster
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.worker import Outcome, Task
+from corpus_lonely.scoring.task import Outcome, Task
 from corpus_lonely.sources import InputFile
 from tests.scoring.clusters import started
 from tests.scoring.test_job import Heard, contents, run

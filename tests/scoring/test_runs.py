@@ -17,7 +17,7 @@ from corpus_lonely.cluster import ClusterSettings
 from corpus_lonely.errors import ScoringError
 from corpus_lonely.scoring import crew, loading, on_cluster
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.worker import Outcome, Task
+from corpus_lonely.scoring.task import Outcome, Task
 from tests.scoring.clusters import started
 from tests.scoring.conftest import make_model, make_posts
 from tests.scoring.test_job import Heard, contents, run

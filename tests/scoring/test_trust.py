@@ -23,16 +23,9 @@ from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.parts import Counts, Output
 from corpus_lonely.scoring.plan import Shard
 from corpus_lonely.scoring.probe import check_probe, probing
+from corpus_lonely.scoring.task import Outcome, Ready, ShardFailure, ShardResult, Task
 from corpus_lonely.scoring.trust import Trust
-from corpus_lonely.scoring.worker import (
-    Outcome,
-    Ready,
-    ShardFailure,
-    ShardResult,
-    Task,
-    prepare,
-    score_shard,
-)
+from corpus_lonely.scoring.worker import prepare, score_shard
 from tests.scoring.clusters import started
 from tests.scoring.test_flights import copy, shard
 from tests.scoring.test_job import Heard, contents, run

@@ -29,15 +29,8 @@ from corpus_lonely.scoring.failures import device_failure
 from corpus_lonely.scoring.inputs import find_posts
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards
 from corpus_lonely.scoring.reading import read_rows
-from corpus_lonely.scoring.worker import (
-    Abandoned,
-    Ready,
-    ShardFailure,
-    ShardResult,
-    Task,
-    prepare,
-    score_shard,
-)
+from corpus_lonely.scoring.task import Abandoned, Ready, ShardFailure, ShardResult, Task
+from corpus_lonely.scoring.worker import prepare, score_shard
 from corpus_lonely.taxonomy import loneliness
 from tests.scoring.test_plan import RUN
 
