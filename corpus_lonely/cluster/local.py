@@ -15,6 +15,7 @@ from corpus_lonely.cluster.nanny import Crew
 from corpus_lonely.cluster.processes import DASK_CONFIG, nanny_options, plan_workers
 from corpus_lonely.cluster.security import make_credentials
 from corpus_lonely.cluster.settings import ClusterSettings
+from corpus_lonely.cluster.upkeep import Upkeep
 from corpus_lonely.errors import ScoringError, first_line
 
 
@@ -37,11 +38,19 @@ def local_cluster(settings: ClusterSettings, bytes_per_worker: int) -> Iterator[
             crew.dismiss()
             raise
         try:
-            with Client(cluster, set_as_default=False) as client:
-                yield Cluster(client, cluster.scheduler_address, watchable(client))
+            with Upkeep(cluster, _none).going_on():
+                try:
+                    with Client(cluster, set_as_default=False) as client:
+                        yield Cluster(client, cluster.scheduler_address, watchable(client))
+                finally:
+                    crew.dismiss()
         finally:
-            crew.dismiss()
             cluster.close()
+
+
+async def _none(_cluster: SpecCluster) -> set[str]:
+    """What of the members has ended that does not know it: a nanny in this process always knows."""
+    return set()
 
 
 def scheduler_spec(security: Security, **options: Any) -> dict[str, Any]:

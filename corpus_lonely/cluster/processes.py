@@ -24,6 +24,9 @@ DASK_CONFIG: dict[str, Any] = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
+    # a worker that died and is not back after 15 s would never come back: its nanny would be closed, though
+    # where much is going on, or Python lies on a network's disk, it takes longer than that to start
+    "distributed.deploy.lost-worker-timeout": "1000 days",
     # these would be set in this process too, where a training may follow
     "distributed.nanny.pre-spawn-environ": {},
 }

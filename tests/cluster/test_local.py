@@ -3,10 +3,13 @@
 import os
 import signal
 
+import dask
 import psutil
 import pytest
+from distributed import Status
 
-from corpus_lonely.cluster import ClusterSettings, open_cluster, plan_workers, processes
+from corpus_lonely.cluster import Cluster, ClusterSettings, open_cluster, plan_workers, processes
+from corpus_lonely.cluster.nanny import Nanny
 from tests.cluster.strangers import assert_only_loopback_listens, assert_strangers_are_turned_away
 
 GIB = 1 << 30
@@ -73,3 +76,44 @@ def test_two_clusters_find_dashboard_ports(recwarn: pytest.WarningsRecorder) -> 
     with open_cluster(settings) as one, open_cluster(settings) as two:
         assert one.dashboard != two.dashboard
     assert not [warning for warning in recwarn if "already in use" in str(warning.message)]
+
+
+ONE = ClusterSettings(workers=1, threads=1)
+
+
+def test_a_worker_that_is_long_in_coming_back_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dask closes the nanny of one that is away for 15 s, and nobody would start another."""
+    assert dask.config.get("distributed.deploy.lost-worker-timeout") == "15s"
+    with open_cluster(ONE, 0) as cluster:
+        assert dask.config.get("distributed.deploy.lost-worker-timeout") == "1000 days"
+    monkeypatch.setitem(processes.DASK_CONFIG, "distributed.deploy.lost-worker-timeout", "20 ms")
+    with open_cluster(ONE, 0) as cluster:
+        before = dead_after(cluster)
+        assert cluster.client.submit(os.getpid, pure=False).result(timeout=60) != before
+
+
+def test_a_nanny_that_gave_up_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_up, instantiate = [True], Nanny.instantiate
+
+    async def fail_once(nanny: Nanny) -> Status:
+        if nanny.process is not None and give_up:
+            give_up.clear()
+            await nanny.close(reason="nanny-instantiate-failed")  # as Dask's does
+            raise OSError("no connection")
+        return await instantiate(nanny)
+
+    with open_cluster(ONE, 0) as cluster:
+        monkeypatch.setattr(Nanny, "instantiate", fail_once)
+        before = dead_after(cluster)
+        assert cluster.client.submit(os.getpid, pure=False).result(timeout=60) != before
+        assert not give_up
+
+
+def dead_after(cluster: Cluster) -> int:
+    """The process that was the only worker; it is gone."""
+    (pid,) = cluster.client.run(os.getpid).values()
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=20)
+    return int(pid)
