@@ -99,6 +99,8 @@ def _days_in_gaps(
 def _days_of(
     month: str, counted: pl.DataFrame, first: str, last: str
 ) -> Iterator[tuple[str, str, str, int]]:
+    if (counted["len"] >= ACTIVE).sum() < _BUSY_DAYS:
+        return
     busy = (pl.col("len") >= ACTIVE).sum()
     chosen = counted.group_by(_SERIES).agg(busy).filter(pl.col("len") >= _BUSY_DAYS)
     series = DayCounts(chosen.select(_SERIES).iter_rows(), first, last)
@@ -118,17 +120,27 @@ def _posts_by_day(months: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFram
             return int(pq.read_metadata(month[1]).num_rows)
 
     for some in several(months.items(), rows, _ROWS_HELD):
-        groups = [group for name, path in some for group in _groups(name, path)]
-        counted = pl.concat(groups).group_by("month", *_SERIES, "day").agg(pl.col("len").sum())
-        for name, _ in some:
-            yield name, counted.filter(pl.col("month") == name)
+        pieces = (_by_day(posts) for posts in _pieces(some))
+        counted = pl.concat(pieces).group_by("month", *_SERIES, "day").agg(pl.col("len").sum())
+        by_month = counted.partition_by("month", as_dict=True)
+        yield from ((name, by_month[name,]) for name, _ in some)
+
+
+def _pieces(months: Iterable[tuple[str, Path]]) -> Iterator[pl.DataFrame]:
+    """The posts of months, some at a time: groups of rows, and those of small months together."""
+    groups = (group for month in months for group in _groups(*month))
+    for some in several(groups, len, _ROWS_HELD):
+        yield pl.concat(some)
 
 
 def _groups(name: str, path: Path) -> Iterator[pl.DataFrame]:
-    lower = pl.col("subreddit").cast(pl.String).str.to_lowercase()
-    day = pl.col("created_at").dt.date().alias("day")
     with reading(path, staged=False), open_parquet(path) as file:
         for group in range(file.num_row_groups):
             posts = pl.DataFrame(file.read_row_group(group, [*_SERIES, "created_at"]))
-            counted = posts.group_by("subreddit", pl.col("kind").cast(pl.String), day).len()
-            yield counted.with_columns(lower, month=pl.lit(name))
+            yield posts.with_columns(month=pl.lit(name))
+
+
+def _by_day(posts: pl.DataFrame) -> pl.DataFrame:
+    day = pl.col("created_at").dt.date().alias("day")
+    counted = posts.group_by("month", pl.col(_SERIES).cast(pl.String), day).len()
+    return counted.with_columns(pl.col("subreddit").str.to_lowercase())
