@@ -35,7 +35,6 @@ _FOOTER_BYTES = 1 << 16
 """Several times the footer of a part of scores."""
 PASSED_THROUGH = ("post_id", "kind", "subreddit", "author", "created_at")
 """Columns of the input that scores carry along, where the input has them."""
-PLAIN_NAMES = "none, names in plain text"
 SCORE_FACTS = ("status", "num_tokens", "truncated")
 """Columns of scores that tell how each row was scored."""
 
@@ -128,51 +127,6 @@ def schema_facts(schema: pa.Schema) -> dict[str, Any]:
     except ValueError as error:
         raise pa.ArrowInvalid("its metadata is damaged") from error
     return facts
-
-
-def author_key_of(facts: Mapping[str, Any]) -> str | None:
-    """What the authors of a file were hashed with: the key's fingerprint, or PLAIN_NAMES; None if nobody tells.
-
-    facts: of its footer, be it of posts or of scores.
-    """
-    key: str | None = facts.get("author_key")
-    return PLAIN_NAMES if key is None and facts.get("table") == "posts" else key
-
-
-def one_author_key(files: Iterable[tuple[str, Mapping[str, Any]]]) -> str | None:
-    """What `author_key_of` tells of all files that tell it; InputError when they tell several keys.
-
-    files: each one's address, and the facts in its footer.
-    """
-    known: str | None = None
-    for where, facts in files:
-        key = author_key_of(facts)
-        if known and key and key != known:
-            raise InputError(
-                f"has authors hashed with another key ({key}) than the files before it ({known}), so "
-                "that one person would count as two",
-                where=where,
-                hint="Ingest all with one --author-key, or take them one at a time",
-            )
-        known = known or key
-    return known
-
-
-def hashed_ids_of(facts: Mapping[str, Any]) -> bool | None:
-    """Whether a file's ids of posts are hashed (`--hash-ids`); None if nobody tells.
-
-    facts: of its footer, be it of posts, of marks or of scores.
-    """
-    told: bool | None = facts.get("hash_ids")
-    if told is None and facts.get("table") == "posts":
-        told = bool((facts.get("settings") or {}).get("hash_ids"))
-    return told
-
-
-def any_hashed_ids(files: Iterable[Mapping[str, Any]]) -> bool | None:
-    """Whether one of several files has hashed ids; None where none has, and some do not tell."""
-    told = {hashed_ids_of(facts) for facts in files}
-    return True if True in told else None if None in told else False
 
 
 def row_groups(path: str | Place) -> list[int]:

@@ -26,7 +26,7 @@ class Hidden:
     folder: "Place"
     kind: str
     author_key: str | None
-    """See `tables.author_key_of`."""
+    """See `identities.author_key_of`."""
     ids: bool
     """Whether ids of posts are hashed."""
 
@@ -41,7 +41,7 @@ class Hidden:
 
     @property
     def _hashed(self) -> bool:
-        from corpus_lonely.tables import PLAIN_NAMES
+        from corpus_lonely.identities import PLAIN_NAMES
 
         return self.author_key not in (None, PLAIN_NAMES)
 
@@ -131,7 +131,8 @@ def _keys(folders: Iterable[tuple["Place", str]], author_key: Path | None) -> It
 
 def _hidden(folder: "Place", kind: str) -> Hidden:
     """As the first file tells that can be read; those that cannot be are named when their turn comes."""
-    from corpus_lonely.tables import author_key_of, footer, hashed_ids_of
+    from corpus_lonely.identities import author_key_of, hashed_ids_of
+    from corpus_lonely.tables import footer
 
     key, ids = None, False
     for path in _files(folder, kind):

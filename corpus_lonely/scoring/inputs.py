@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import fsspec
 import pyarrow as pa
 
 from corpus_lonely.errors import InputError, SettingsError
+from corpus_lonely.identities import Identities
 from corpus_lonely.sources import InputFile, find_files, is_text, read_footer
-from corpus_lonely.tables import PASSED_THROUGH, any_hashed_ids, one_author_key, schema_facts
+from corpus_lonely.tables import PASSED_THROUGH, schema_facts
 
 _READERS = 16
 _TEXTS = frozenset({"text", "title", "body", "selftext"})
@@ -25,10 +26,8 @@ class Posts:
     text_column: str
     carried: pa.Schema
     """The columns that the scores carry along, in order."""
-    author_key: str | None = None
-    """What the authors were hashed with (see `tables.author_key_of`)."""
-    hash_ids: bool | None = None
-    """Whether the ids are hashed with it, too; None if nobody tells."""
+    identities: Identities = field(default_factory=Identities)
+    """What is hashed in them."""
 
     @property
     def rows(self) -> int:
@@ -63,9 +62,7 @@ def find_posts(
     if not sum(file.rows for file in files):
         raise InputError("holds no rows", where=source)
     facts = [(file.url, schema_facts(schema)) for file, schema in opened]
-    hash_ids = any_hashed_ids(told for _, told in facts) if "post_id" in carried.names else None
-    key = one_author_key(facts) if hash_ids or "author" in carried.names else None
-    return Posts(files, text_column, carried, key, hash_ids)
+    return Posts(files, text_column, carried, Identities.of(facts, carried.names))
 
 
 def whole_address(source: str) -> str:

@@ -225,8 +225,7 @@ class _Job:
             threads=self.settings.cluster.threads,
             carried=self.todo.posts.carried,
             parts=self.todo.parts,
-            author_key=self.todo.posts.author_key,
-            hash_ids=self.todo.posts.hash_ids,
+            identities=self.todo.posts.identities,
             probe=self._probe,
         )
 

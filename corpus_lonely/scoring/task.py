@@ -1,12 +1,13 @@
 """What a worker is asked to do, and what it answers: all that crosses between it and the driver."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from corpus_lonely.errors import CorpusLonelyError
+from corpus_lonely.identities import Identities
 from corpus_lonely.scoring.parts import Counts
 from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.scoring.probe import Probe
@@ -26,10 +27,8 @@ class Task:
     carried: pa.Schema
     parts: int
     """How many shards there are in all."""
-    author_key: str | None = None
-    """What the authors of the posts were hashed with, if their files tell."""
-    hash_ids: bool | None = None
-    """Whether the ids of the posts are hashed, if their files tell."""
+    identities: Identities = field(default_factory=Identities)
+    """What is hashed in the posts, if their files tell."""
     probe: Probe | None = None
     """What a worker must see in `out` before it works; None where that is not asked."""
 

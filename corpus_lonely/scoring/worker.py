@@ -214,9 +214,8 @@ def _facts(
     shard: Shard, task: Task, scores: "Scores", counts: Counts, device: str
 ) -> dict[str, Any]:
     """What the footer of a part tells: nothing that differs between two equal runs."""
-    hidden = {"author_key": task.author_key, "hash_ids": task.hash_ids}
     return {
-        **{name: value for name, value in hidden.items() if value is not None},
+        **task.identities.facts(),
         "kind": "scores",
         "fingerprint": task.run.fingerprint(shard),
         "run": task.run.to_dict(),

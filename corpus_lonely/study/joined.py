@@ -8,10 +8,10 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus_lonely.errors import InputError, SettingsError, first_line
+from corpus_lonely.identities import PLAIN_NAMES, author_key_of, hashed_ids_of
 from corpus_lonely.study.pieces import frames
 from corpus_lonely.study.scores import scan_posts, score_facts
 from corpus_lonely.study.selection import IN_POSTS
-from corpus_lonely.tables import PLAIN_NAMES, author_key_of, hashed_ids_of
 
 MOST_VALUES = 100_000
 """Different values of a column that is a group: beyond, it is no group."""

@@ -12,8 +12,9 @@ import polars as pl
 
 from corpus_lonely.errors import InputError, OutputError, first_line
 from corpus_lonely.files import read_json
+from corpus_lonely.identities import author_key_of
 from corpus_lonely.storage import Place, RemotePath, about_place, remote_files
-from corpus_lonely.tables import author_key_of, footer
+from corpus_lonely.tables import footer
 from corpus_lonely.taxonomy import Taxonomy, loneliness
 
 Source = str | PathLike[str]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from corpus_lonely.errors import InputError
+from corpus_lonely.identities import PLAIN_NAMES
 from corpus_lonely.ingest.authors import read_key
 from corpus_lonely.ingest.run import ingest_dumps
 from corpus_lonely.ingest.settings import IngestSettings
@@ -17,7 +18,7 @@ from corpus_lonely.study.run import run_study
 from corpus_lonely.study.sample import SampleSettings, draw_sample
 from corpus_lonely.study.scores import scan_posts, scan_scores
 from corpus_lonely.study.settings import StudySettings
-from corpus_lonely.tables import PLAIN_NAMES, footer
+from corpus_lonely.tables import footer
 from tests.ingest.lines import DAY, MARCH, comment, submission, write_dump
 from tests.scoring.test_job import run
 
@@ -37,7 +38,7 @@ def test_posts_of_two_keys_are_refused(home: Path) -> None:
             find_posts(str(home / pattern))
         with pytest.raises(InputError, match=r"hashed with several keys: .* one --author-key"):
             scan_posts(str(home / pattern))
-    assert find_posts(str(home / "plain/c")).author_key == PLAIN_NAMES
+    assert find_posts(str(home / "plain/c")).identities.author_key == PLAIN_NAMES
     assert scan_posts(home / "all" / "a").collect().height == 2
 
 
