@@ -2,12 +2,18 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
+_DEVICES = Path("/dev")
+_MIG_INSTANCE = re.compile(r"^\s+MIG .*\(UUID: (MIG-[^)\s]+)\)")
+_PATIENCE_S = 20.0
 _AMD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
 _NONE = ("", "-1", "NoDevFiles")
 """What hides all GPUs; the last one is SLURM's."""
@@ -24,7 +30,7 @@ def count_gpus() -> int:
         return 0
     if (chosen := _chosen(platform)) is not None:
         return len(_gpu_names(chosen))
-    return _count_nvidia() if platform == "cuda" else _count_amd()
+    return len(_nvidia_names()) if platform == "cuda" else _count_amd()
 
 
 def pin(index: int, gpus: int) -> dict[str, str]:
@@ -35,7 +41,10 @@ def pin(index: int, gpus: int) -> dict[str, str]:
     if not gpus:
         return {}
     platform = _platform_of_torch()
-    names = _gpu_names(_chosen(platform) or "") or [str(number) for number in range(gpus)]
+    names = _gpu_names(_chosen(platform) or "")
+    if not names and platform == "cuda":
+        names = _nvidia_names()
+    names = names or [str(number) for number in range(gpus)]
     return dict.fromkeys(_VARIABLES.get(platform or "", _CUDA), names[index % len(names)])
 
 
@@ -49,15 +58,43 @@ def _gpu_names(visible: str) -> list[str]:
     return [name.strip() for name in visible.split(",") if name.strip() not in _NONE]
 
 
-def _count_nvidia() -> int:
+def _nvidia_names() -> list[str]:
+    """What CUDA calls each GPU: its number, or the name of each instance of one that is cut up (MIG)."""
     tool = shutil.which("nvidia-smi")
-    if tool is None:  # as in containers that bring the driver's library alone
-        return len(list(_NVIDIA_DRIVER.glob("*")))
+    listed = None if tool is None else _listed(tool)
+    if listed is None:  # as in containers that bring the driver's library alone
+        # or not even that: the kernel tells of all GPUs in containers that may use none
+        count = min(len(list(there)) for there in (_NVIDIA_DRIVER.glob("*"), _nodes()))
+        return [str(number) for number in range(count)]
+    cards: list[list[str]] = []
+    for line in listed.splitlines():
+        if line.startswith("GPU "):
+            cards.append([])
+        elif (instance := _MIG_INSTANCE.search(line)) and cards:
+            cards[-1].append(instance[1])
+    return [name for number, card in enumerate(cards) for name in card or [str(number)]]
+
+
+def _nodes() -> Iterator[Path]:
+    """The files through which processes reach GPUs of NVIDIA."""
+    return _DEVICES.glob("nvidia[0-9]*")
+
+
+@cache
+def _listed(tool: str) -> str | None:
+    """What `nvidia-smi -L` says; nothing where it fails, None where it says nothing for long.
+
+    So it is with many GPUs whose driver is loaded anew for each command. A worker's process asks once.
+    """
     try:
-        listed = subprocess.run([tool, "-L"], capture_output=True, timeout=20, check=True)  # noqa: S603  (no user's words in it)
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
+        listed = subprocess.run(  # noqa: S603  (no user's words in it)
+            [tool, "-L"], capture_output=True, timeout=_PATIENCE_S, check=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
+    return listed.stdout
 
 
 def _count_amd() -> int:

@@ -38,6 +38,17 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def exact_products() -> None:
+    """Has a GPU multiply as it is told: in float32 where that is asked for, and sum halves in float32.
+
+    The environment may say otherwise: NVIDIA's containers ask for TF32, which rounds to ten bits.
+    """
+    torch.set_float32_matmul_precision("highest")
+    products = torch.backends.cuda.matmul
+    products.allow_fp16_reduced_precision_reduction = False
+    products.allow_bf16_reduced_precision_reduction = False
+
+
 def find_precision(name: str, device: torch.device) -> str:
     """One of PRECISIONS for scoring; `auto` is the fastest that agrees with float32 (docs/scoring.md).
 

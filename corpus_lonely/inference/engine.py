@@ -19,10 +19,12 @@ from corpus_lonely.errors import ModelError, SettingsError, first_line
 from corpus_lonely.inference.batching import Tokens, tokenise
 from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS, default_batch_tokens
 from corpus_lonely.inference.device import (
+    exact_products,
     find_device,
     find_precision,
     use_threads,
 )
+from corpus_lonely.inference.faults import useless
 from corpus_lonely.inference.folder import model_facts
 from corpus_lonely.inference.forward import Forward, Ids
 from corpus_lonely.inference.scores import Scores, statuses
@@ -78,10 +80,12 @@ class Engine:
         keep_freed_memory()
         self.device = find_device(settings.device)
         limit = model.config.max_tokens
+        budget = settings.batch_tokens or default_batch_tokens(self.device.type == "cuda")
         self.settings = replace(
             settings,
             device=str(self.device),
             precision=find_precision(settings.precision, self.device),
+            batch_tokens=budget,
             max_tokens=settings.max_tokens or limit,
         )
         for encoder in model.encoders:
@@ -89,15 +93,25 @@ class Engine:
         self.max_tokens: int = self.settings.max_tokens or limit
         self._device_free, self._telling = threading.Lock(), threading.Lock()
         self._told_halvings = 0
-        budget = settings.batch_tokens or default_batch_tokens(self.device.type == "cuda")
         self.sweep = Sweep(self.device, budget)
         self.tokenizer = tokenizer
-        self.forward = Forward(
-            model, self.device, self.settings.precision, tokenizer.pad_token_id or 0
-        )
+        try:
+            self.forward = self._placed(model)
+        except RuntimeError as error:
+            if told := useless(error, self.device):
+                raise told from error
+            raise
+
+    def _placed(self, model: Network) -> Forward:
+        """The model on its device, in the fastest way that agrees with the plain one."""
+        pad_id = self.tokenizer.pad_token_id or 0
+        forward = Forward(model, self.device, self.settings.precision, pad_id)
+        if self.device.type == "cuda":
+            exact_products()
         if self.device.type in ("cuda", "cpu") and self.settings.precision != "fp32":
-            self.forward.round_products()
-            self.forward.pack()
+            forward.round_products()
+            forward.pack()
+        return forward
 
     @property
     def batch_tokens(self) -> int:

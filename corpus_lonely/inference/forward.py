@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus_lonely.inference.batching import pad
+from corpus_lonely.inference.faults import device_failure, out_of_memory
 from corpus_lonely.inference.products import Rounding, can_round, round_products
 from corpus_lonely.model.attention import PACKED
 from corpus_lonely.model.encoder import max_positions
@@ -119,16 +120,23 @@ class Forward:
         # not the one of padding, from which some encoders count positions
         known = known[~np.isin(known, [self.pad_id, *(config.pad_token_id for config in configs)])]
         ids = [np.resize(known, min(length, longest)) for length in _TRIAL_LENGTHS]
+        expected_BX = self.represent(ids)  # what fails here fails with every batch
         try:
-            expected_BX = self.represent(ids)
             self._attend(*self._packed_attention)
             self.packed = True
             off_BX = self.represent(ids) - expected_BX
             worst = (off_BX.norm(dim=1) / expected_BX.norm(dim=1)).max()
             agrees = bool(worst < _TRIAL_TOLERANCE)  # false for NaN, too
-        except torch.OutOfMemoryError:
-            raise
-        except (TypeError, ValueError, RuntimeError, ImportError, IndexError, AttributeError):
+        except (
+            TypeError,
+            ValueError,
+            RuntimeError,
+            ImportError,
+            IndexError,
+            AttributeError,
+        ) as error:
+            if out_of_memory(error) or device_failure(error):
+                raise
             agrees = False
         if not agrees:
             self.packed = False

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus_lonely.inference.batching import Tokens, plan_batches
-from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS, out_of_memory
+from corpus_lonely.inference.budget import SMALLEST_BATCH_TOKENS
+from corpus_lonely.inference.faults import out_of_memory
 from corpus_lonely.inference.forward import Ids
 
 _IN_FLIGHT = 4
@@ -54,7 +55,8 @@ class Sweep:
             return scored_BL.cpu(), None
         landing_BL = torch.empty(scored_BL.shape, dtype=scored_BL.dtype, pin_memory=True)
         landing_BL.copy_(scored_BL, non_blocking=True)
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        # whoever waits for it sleeps: the core is wanted for the next posts
+        event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         # of its own device: the current one may be another, and its stream would be done at once
         event.record(torch.cuda.current_stream(scored_BL.device))
         return landing_BL, event

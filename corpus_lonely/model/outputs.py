@@ -21,9 +21,19 @@ OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def by_group(output: str, scores_BL: Tensor, taxonomy: Taxonomy) -> Tensor:
     """(B, L) probabilities; those of each group of the taxonomy sum to 1."""
-    return torch.cat(
-        [OUTPUTS[output](scores_BL[:, part]) for part in taxonomy.slices.values()], dim=-1
-    )
+    shares = OUTPUTS[output] if output == "softmax" else _finite_rows(OUTPUTS[output])
+    return torch.cat([shares(scores_BL[:, part]) for part in taxonomy.slices.values()], dim=-1)
+
+
+def _finite_rows(mapping: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """NaN for rows with a number that is none, as softmax gives: sparse mappings would index beyond the row."""
+
+    def mapped(scores_BK: Tensor) -> Tensor:
+        finite_B1 = scores_BK.isfinite().all(dim=-1, keepdim=True)
+        shares_BK = mapping(scores_BK.where(finite_B1, 0.0))
+        return shares_BK.where(finite_B1, torch.nan)
+
+    return mapped
 
 
 def fenchel_young(output: str) -> Callable[[Tensor, Tensor], Tensor]:

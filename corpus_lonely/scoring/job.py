@@ -135,7 +135,8 @@ class _Job:
         ready = executor.prepare(self._task())
         layout = "packed" if ready.packed else "padded"
         self.progress.note(f"Model loaded: {ready.device}, {ready.precision}, {layout}.")
-        return replace(self.todo.run, precision=ready.precision)
+        batch_tokens = self.todo.run.batch_tokens or ready.batch_tokens
+        return replace(self.todo.run, precision=ready.precision, batch_tokens=batch_tokens)
 
     def _score(self, executor: Executor, course: Course) -> None:
         self.failures = course.failures

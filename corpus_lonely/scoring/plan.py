@@ -75,7 +75,8 @@ class Run:
     carried: tuple[str, ...]
     """Names of the columns that go along."""
     max_tokens: int
-    batch_tokens: int
+    batch_tokens: int | None
+    """None until a worker has told what fits its device."""
     precision: str
     """`bf16` or `fp32`; `auto` until a worker has told."""
     shard_rows: int

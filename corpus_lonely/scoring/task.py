@@ -39,6 +39,8 @@ class Ready:
 
     device: str
     precision: str
+    batch_tokens: int
+    """Padded tokens in a batch, where the run leaves it to the device."""
     packed: bool
     """Whether posts are laid end to end; else batches are padded."""
     python: str

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from corpus_lonely.cluster import count_gpus
 from corpus_lonely.errors import OutputError, ScoringError
-from corpus_lonely.inference.budget import default_batch_tokens
 from corpus_lonely.inference.folder import NUMERICS_VERSION, ModelFacts
 from corpus_lonely.scoring.aside import Aside
 from corpus_lonely.scoring.inputs import Posts
@@ -148,7 +147,6 @@ def _hint(settings: ScoreSettings, purged: str) -> str:
 
 def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run | None) -> Run:
     gpus = _gpus(settings)
-    batch_tokens = default_batch_tokens(gpus > 0)
     return Run(
         model=model.fingerprint,
         tokenizer=model.tokenizer,
@@ -157,7 +155,7 @@ def _wanted(settings: ScoreSettings, model: ModelFacts, posts: Posts, begun: Run
         text_column=settings.text_column,
         carried=tuple(posts.carried.names),
         max_tokens=settings.max_tokens or (begun.max_tokens if begun else model.max_tokens),
-        batch_tokens=settings.batch_tokens or (begun.batch_tokens if begun else batch_tokens),
+        batch_tokens=settings.batch_tokens or (begun.batch_tokens if begun else None),
         precision=begun.precision if begun and settings.precision == "auto" else settings.precision,
         shard_rows=settings.shard_rows
         or (begun.shard_rows if begun else default_shard_rows(posts.rows, gpus)),

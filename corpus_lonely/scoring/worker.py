@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from corpus_lonely import tables
+from corpus_lonely.cluster import count_gpus
 from corpus_lonely.errors import (
     CorpusLonelyError,
     InputError,
@@ -19,12 +20,14 @@ from corpus_lonely.errors import (
     ScoringError,
     SettingsError,
     StorageError,
+    first_line,
 )
+from corpus_lonely.inference.faults import device_failure
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
-from corpus_lonely.scoring.failures import device_failure, without_text
+from corpus_lonely.scoring.failures import without_text
 from corpus_lonely.scoring.inputs import verify_unchanged
 from corpus_lonely.scoring.parts import Counts, Output
-from corpus_lonely.scoring.plan import Shard
+from corpus_lonely.scoring.plan import Run, Shard
 from corpus_lonely.scoring.probe import Probe, check_probe
 from corpus_lonely.scoring.reading import carried_columns, read_rows, read_texts
 from corpus_lonely.scoring.task import Abandoned, Ready, ShardFailure, ShardResult, Task, Told
@@ -66,9 +69,12 @@ def prepare(task: Task) -> Ready | CorpusLonelyError:
             engine = _ready_engine(task)
     except CorpusLonelyError as failure:
         return failure
+    except Exception as error:  # noqa: BLE001  (another worker may load it)
+        return ScoringError(f"a worker could not load the model: {without_text(error)}")
     return Ready(
         device=engine.settings.device,
         precision=engine.settings.precision,
+        batch_tokens=engine.settings.batch_tokens or engine.batch_tokens,
         packed=engine.forward.packed,
         python=platform.python_version(),
         versions=versions(),
@@ -152,10 +158,11 @@ def _ready_engine(task: Task) -> "Engine":
 
     global _engine, _loaded  # one model per process is the point
     run = task.run
-    wanted = (run.model, task.model, run.max_tokens, run.batch_tokens, task.device, task.threads)
-    fits = _engine is not None and run.precision in ("auto", _engine.settings.precision)
-    if _engine is not None and fits and wanted == _loaded:
+    wanted = (run.model, task.model, run.max_tokens, task.device, task.threads)
+    if _engine is not None and wanted == _loaded and _fits(_engine, run):
         return _engine
+    if task.device == "auto" and (error := _missed_gpu()):
+        raise error
     if model_facts(task.model).fingerprint != run.model:
         raise ModelError("is not the model that the run began with", where=task.model)
     settings = EngineSettings(
@@ -163,6 +170,31 @@ def _ready_engine(task: Task) -> "Engine":
     )
     _engine, _loaded = Engine.load(task.model, settings), wanted
     return _engine
+
+
+def _missed_gpu() -> SettingsError | None:
+    """Where `auto` would take the CPU of a machine whose GPU torch cannot use: 50 times as slow, in silence."""
+    import torch  # noqa: PLC0415  (it takes seconds, and the driver needs none)
+
+    if not count_gpus() or torch.cuda.is_available():
+        return None
+    reason = "torch finds none"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error)
+    return SettingsError(
+        f"there is a GPU, and it cannot be used ({reason})",
+        where=platform.node(),
+        hint="Mend its driver, or give --device cpu",
+    )
+
+
+def _fits(engine: "Engine", run: Run) -> bool:
+    """Whether it computes as the run wants, or as it turned out where the run left it open."""
+    have = engine.settings
+    precise = run.precision in ("auto", have.precision)
+    return precise and run.batch_tokens in (None, have.batch_tokens)
 
 
 def _unfit(task: Task) -> CorpusLonelyError | None:

@@ -1,5 +1,6 @@
 """GPUs are counted without torch, and each worker sees its own."""
 
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -57,6 +58,48 @@ def test_gpus_are_counted_that_the_build_of_torch_computes_on(
 ) -> None:
     torch.write_text(HEAD + build)
     assert count_gpus() == expected
+
+
+@pytest.fixture
+def listing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, torch: Path) -> Callable[[str], None]:
+    """Has `nvidia-smi` do what a script does."""
+    torch.write_text(HEAD + CUDA)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def made(script: str) -> None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+
+    return made
+
+
+def test_instances_of_a_gpu_that_is_cut_up_are_dealt_out(listing: Callable[[str], None]) -> None:
+    listing(
+        "echo 'GPU 0: NVIDIA A100 (UUID: GPU-a)'\n"
+        "echo '  MIG 3g.20gb     Device  0: (UUID: MIG-one)'\n"
+        "echo '  MIG 3g.20gb     Device  1: (UUID: MIG-two)'\n"
+        "echo 'GPU 1: NVIDIA A100 (UUID: GPU-b)'"
+    )
+    assert count_gpus() == 3
+    assert [gpus.pin(n, 3)["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["MIG-one", "MIG-two", "1"]
+
+
+def test_a_tool_that_is_slow_or_fails(
+    listing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(4):
+        (tmp_path / "driver" / str(number)).mkdir(parents=True)
+        (tmp_path / f"nvidia{number}").touch()
+    monkeypatch.setattr(gpus, "_NVIDIA_DRIVER", tmp_path / "driver")
+    monkeypatch.setattr(gpus, "_DEVICES", tmp_path)
+    monkeypatch.setattr(gpus, "_PATIENCE_S", 0.2)
+    listing("exec sleep 5")
+    assert count_gpus() == 4  # the driver has them, and loads for each command anew
+    monkeypatch.setattr(gpus, "_DEVICES", tmp_path / "driver")
+    assert count_gpus() == 0  # a container that may use none
+    gpus._listed.cache_clear()
+    listing("exit 9")
+    assert count_gpus() == 0  # no driver, or one that does not fit
 
 
 def test_without_torch_there_is_no_gpu(torch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

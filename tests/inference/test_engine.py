@@ -1,5 +1,8 @@
 """Texts to distributions."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,12 +11,12 @@ import pytest
 import torch
 
 import corpus_lonely
-from corpus_lonely.errors import ModelError, SettingsError
+from corpus_lonely.errors import ModelError, ScoringError, SettingsError
 from corpus_lonely.inference import engine as engines
 from corpus_lonely.inference.device import find_device, find_precision
 from corpus_lonely.inference.engine import Engine, EngineSettings
 from corpus_lonely.inference.folder import model_facts
-from corpus_lonely.inference.forward import Ids
+from corpus_lonely.inference.forward import Forward, Ids
 from corpus_lonely.inference.sweep import Sweep
 from corpus_lonely.tables import scores_schema
 from corpus_lonely.taxonomy import loneliness
@@ -296,3 +299,39 @@ def test_the_public_names(tiny_model: Path) -> None:
     assert frame["status"].to_list() == ["ok", "empty"]
     assert frame["lonely"].null_count() == 1
     assert isinstance(model, engines.Engine)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("CUDA error: no kernel image is available\nCompile"), "cannot compute with"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "has too little memory left for the model"),
+    ],
+)
+def test_a_device_that_is_of_no_use_is_told_in_a_line(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, told: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Forward, "pack", fail)
+    with pytest.raises(ScoringError, match=f"^device cpu: {told}"):
+        Engine.load(tiny_model, EngineSettings(precision="bf16"))
+
+
+def test_products_are_exact_whatever_the_environment_says() -> None:
+    code = (
+        "import torch; from corpus_lonely.inference.device import exact_products\n"
+        "told = torch.backends.cuda.matmul\n"
+        "before = told.allow_tf32; exact_products()\n"
+        "print(before, told.allow_tf32, told.allow_fp16_reduced_precision_reduction,"
+        " told.allow_bf16_reduced_precision_reduction)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "False", "False", "False"]

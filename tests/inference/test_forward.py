@@ -175,3 +175,24 @@ def test_on_a_gpu_the_kernel_agrees() -> None:
     half = Forward(forward.model, torch.device("cuda"), "fp16", pad_id=1)
     assert half.pack()
     np.testing.assert_allclose(half(ids).cpu().numpy(), exact, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "told", ["CUDA error: no kernel image is available for execution", "CUDA out of memory"]
+)
+def test_a_device_that_cannot_compute_is_not_one_that_cannot_pack(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """Batches that are padded would fail as well, each in a new process."""
+    from corpus_lonely.model import attention  # noqa: PLC0415
+
+    def fail(*_arguments: Any) -> Any:
+        raise RuntimeError(told)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "_by_length", fail)
+        with pytest.raises(RuntimeError, match=told):
+            make_forward("bert").pack()
+    monkeypatch.setattr(Forward, "_padded", fail)
+    with pytest.raises(RuntimeError, match=told):
+        make_forward("bert").pack()

@@ -67,3 +67,16 @@ def test_a_label_at_zero_that_was_voted_for_comes_back() -> None:
     fenchel_young("sparsemax")(torch.tensor([[0.0, 1.0]]), scores).sum().backward()
     assert scores.grad is not None
     assert scores.grad.tolist() == [[1.0, -1.0]]
+
+
+@pytest.mark.parametrize("output", sorted(OUTPUTS))
+def test_a_row_that_overflowed_is_nan_and_the_others_stay(output: str) -> None:
+    """The engine computes such rows again; an index beyond the row would end a GPU's process."""
+    taxonomy = loneliness()
+    scores = torch.randn(3, taxonomy.num_outputs)
+    expected = by_group(output, scores, taxonomy)
+    part = taxonomy.slices["context"]
+    scores[1, part.start] = torch.nan
+    given = by_group(output, scores, taxonomy)
+    torch.testing.assert_close(given[[0, 2]], expected[[0, 2]])
+    assert given[1].isnan().tolist() == [part.start <= n < part.stop for n in range(given.shape[1])]

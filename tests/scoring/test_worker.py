@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus_lonely import tables
-from corpus_lonely.errors import ModelError, OutputError
+from corpus_lonely.errors import ModelError, OutputError, ScoringError
 from corpus_lonely.files import files_sha256
-from corpus_lonely.inference import folder
+from corpus_lonely.inference import engine, folder
 from corpus_lonely.inference.engine import Engine, EngineSettings
+from corpus_lonely.inference.faults import device_failure
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring import worker
-from corpus_lonely.scoring.failures import device_failure
 from corpus_lonely.scoring.inputs import find_posts
 from corpus_lonely.scoring.plan import Run, Shard, cut_shards
 from corpus_lonely.scoring.reading import read_rows
@@ -368,3 +368,51 @@ def test_a_process_reads_a_model_once_to_know_it(
     assert read.count("model.safetensors") == 1
     (mine / "config.json").write_text((mine / "config.json").read_text() + " ")
     assert model_facts(mine).fingerprint != known
+
+
+def test_whatever_keeps_a_model_from_loading_comes_back_without_text(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker may load it, so it is no error of the run's."""
+    task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    monkeypatch.setattr(worker, "_engine", None)
+
+    def fail(*_arguments: object) -> None:
+        raise ValueError("somebody's post")
+
+    monkeypatch.setattr(Engine, "load", fail)
+    told = prepare(task)
+    assert isinstance(told, ScoringError)
+    assert str(told).startswith("a worker could not load the model: ValueError at test_worker.py:")
+
+
+def test_a_gpu_that_cannot_be_used_is_no_reason_to_take_the_cpu(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, shards = make_task(posts, model, tmp_path / "scores", 400)
+    monkeypatch.setattr(worker, "_engine", None)
+    monkeypatch.setattr(worker, "count_gpus", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    auto = replace(task, device="auto")
+    failure = score_shard(shards[0], auto)
+    assert isinstance(failure, ShardFailure)
+    assert failure.host
+    assert str(prepare(auto)).startswith(f"{os.uname().nodename}: there is a GPU, and it cannot")
+    assert isinstance(prepare(task), Ready)  # who asks for the CPU gets it
+
+
+def test_the_device_says_how_many_tokens_a_batch_has(
+    posts: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    left_open = replace(task, run=replace(task.run, batch_tokens=None))
+    monkeypatch.setattr(engine, "default_batch_tokens", lambda _gpu: 4096)
+    monkeypatch.setattr(worker, "_engine", None)
+    ready = prepare(left_open)
+    assert isinstance(ready, Ready)
+    assert ready.batch_tokens == 4096
+    loaded = worker._engine
+    prepare(replace(task, run=replace(task.run, batch_tokens=4096)))
+    assert worker._engine is loaded
+    prepare(task)
+    assert worker._engine is not loaded
