@@ -48,6 +48,13 @@ class Flights:
     def __len__(self) -> int:
         return len(self._by_index)
 
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(list(self._by_index.values()))
+
+    def of_shard(self, index: int) -> Flight | None:
+        """The flight of a shard; None where it has landed."""
+        return self._by_index.get(index)
+
     def futures(self) -> list[Future[Any]]:
         """All copies of all shards."""
         return list(self._by_future)

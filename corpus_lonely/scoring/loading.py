@@ -1,6 +1,7 @@
 """Has the workers of a cluster load the model, and goes on with the first that is ready."""
 
 import queue
+from contextlib import suppress
 from typing import Any
 
 from distributed import Future, wait
@@ -37,9 +38,12 @@ class Loading:
             future = self._next()
             told = self._told(future)
             if isinstance(told, Ready):
+                self._let_go(future)
+                for other in list(self._under_way):
+                    other.add_done_callback(self._let_go)
                 return told
             worker = self._worker_of(future)
-            self._under_way.remove(future)
+            self._let_go(future)
             others = self._trust.refused(worker, told)
             if not others:
                 raise self._trust.named(worker, told)
@@ -50,6 +54,12 @@ class Loading:
         future = self._cluster.client.submit(prepare, task, pure=False, **where)
         self._under_way.append(future)
         future.add_done_callback(self._ended.put)
+
+    def _let_go(self, future: Future[Any]) -> None:
+        """A worker that holds the only copy of an outcome cannot leave in order."""
+        with suppress(ValueError):
+            self._under_way.remove(future)
+        future.release()
 
     def _next(self) -> Future[Any]:
         """The one that ends next; meanwhile a user hears of workers that stay away."""

@@ -14,17 +14,29 @@ from typing import Any
 from distributed import Future, KilledWorker, get_worker
 
 from corpus_lonely.cluster import MAX_DEATHS, Cluster
+from corpus_lonely.errors import ScoringError
 from corpus_lonely.scoring.crew import POLL_S, Crew, lost
 from corpus_lonely.scoring.flights import Flight, Flights
 from corpus_lonely.scoring.loading import FORGOTTEN, Loading
+from corpus_lonely.scoring.patience import LONGER, MAX_BEGINS, Patience
 from corpus_lonely.scoring.plan import Shard
-from corpus_lonely.scoring.task import Abandoned, Heard, Outcome, Ready, ShardFailure, Task
+from corpus_lonely.scoring.task import (
+    Abandoned,
+    Heard,
+    Outcome,
+    Ready,
+    ShardFailure,
+    ShardResult,
+    Task,
+)
 from corpus_lonely.scoring.trust import Trust
 from corpus_lonely.scoring.worker import score_shard
 
 _OUTSTANDING_PER_WORKER = 4
 """Enough that no worker waits; few enough that the scheduler's memory does not grow with the input."""
 _DIED = f"its worker died {MAX_DEATHS} times; it may need more memory than there is"
+_HOPELESS_BREAKS = 3 * MAX_DEATHS
+"""Processes a worker whose devices fail before anything is done: more than a bad shard breaks, which is set aside."""
 _LAST_WORDS_S = 0.5
 """A worker that ends itself waits so long, for what it says to be sent."""
 
@@ -47,7 +59,10 @@ class OnCluster:
         self._loading = Loading(cluster, self._crew, self._trust)
         self._submitted = self._retries = 0
         self._flights = Flights()
+        self._patience = Patience(note)
         self._broken: dict[int, str] = {}
+        self._breaks: set[str] = set()
+        self._most = 0
 
     def prepare(self, task: Task) -> Ready:
         """See `Executor.prepare`."""
@@ -88,9 +103,14 @@ class OnCluster:
             try:
                 message = self._inbox.get(timeout=POLL_S)
             except queue.Empty:
+                if not self._crew.alive:
+                    self._patience.heard()  # that nobody is there is told by the crew
+                self._patience.look(self._flights)
                 continue
+            self._patience.heard()
             if not isinstance(message, Future):
                 self._hear(message, heard)
+                yield from self._given_up(message[0])
             elif outcome := self._end(message, task):
                 yield outcome
                 message.release()
@@ -119,11 +139,34 @@ class OnCluster:
         index, rows, worker, broken = message
         if broken:
             self._broken[index] = broken
+            self._count_break(worker, broken)
             self._note(f"A worker's device failed ({broken}); a fresh worker is started")
         elif rows:
             heard(index, rows)
         elif self._flights.begun(index, worker):
             self._retries += 1
+            if flight := self._flights.of_shard(index):
+                self._patience.begun(flight)
+
+    def _count_break(self, worker: str, broken: str) -> None:
+        """Ends a run whose devices all fail, again and again, before anything is done."""
+        self._breaks.add(worker)
+        self._most = max(self._most, len(self._crew.alive), 1)
+        if len(self._breaks) >= _HOPELESS_BREAKS * self._most:
+            raise ScoringError(
+                f"the device failed in {len(self._breaks)} worker processes, one after the other, and no "
+                f"part was done in between ({broken})",
+                hint="What is done is kept. See that the GPU and its driver are well, or give --device cpu",
+            )
+
+    def _given_up(self, index: int) -> Iterator[Outcome]:
+        """A shard whose workers left before it was done, again and again."""
+        flight = self._flights.of_shard(index)
+        if flight and flight.begins >= MAX_BEGINS:
+            copies = list(flight.copies)
+            self._flights.landed(copies[0])
+            self._cancel(copies)
+            yield ShardFailure(flight.shard, f"it was begun {flight.begins} times: {LONGER}")
 
     def _recall(self) -> None:
         """Leaves the cluster idle: what still runs there is stopped, and writes nothing any more."""
@@ -177,6 +220,8 @@ class OnCluster:
             if others:
                 self._elsewhere(future, flight, task, others)
                 return None
+        if isinstance(outcome, ShardResult):
+            self._breaks.clear()
         failed = outcome is None or (isinstance(outcome, ShardFailure) and not outcome.fatal)
         if self._flights.landed(future, failed):
             self._cancel(flight.copies)
