@@ -20,16 +20,16 @@ from distributed import Security, Status
 
 from corpus_lonely.cluster.gpus import count_gpus
 from corpus_lonely.cluster.handle import LOOPBACK
-from corpus_lonely.cluster.nanny import Nanny, interrupts_heard
-from corpus_lonely.cluster.processes import DASK_CONFIG, MAX_DEATHS, nanny_options, plan_workers
+from corpus_lonely.cluster.nanny import interrupts_heard
+from corpus_lonely.cluster.processes import DASK_CONFIG, nanny_options, plan_workers
 from corpus_lonely.cluster.security import Credentials
 from corpus_lonely.cluster.settings import ClusterSettings
-from corpus_lonely.errors import InputError, ScoringError, first_line
+from corpus_lonely.cluster.slots import CLOSE_S, HostNanny, Slots
+from corpus_lonely.errors import InputError, ScoringError
 
 _SCHEDULER_TIMEOUT_S = 60
 _RETIRE_S = 5
-_CLOSE_S = 6
-"""Thrice at most, and once to retire: SLURM kills what is left 30 s after it asked a job to end."""
+"""And thrice `CLOSE_S` at most: SLURM kills what is left 30 s after it asked a job to end."""
 
 
 @dataclass(frozen=True)
@@ -82,62 +82,26 @@ def dask_setup(worker: Any) -> None:  # noqa: ARG001  (Dask's hook for preloaded
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class _Nanny(Nanny):
-    """Ends when it cannot start its worker again; Dask's would wait for ever, or try for ever."""
-
-    failure: str | None = None
-    """Why it could not."""
-    _tries = 0
-
-    async def instantiate(self) -> Status:
-        """Starts a worker process, the first or another one."""
-        if self.status != Status.running:
-            return await super().instantiate()
-        self._tries += 1
-        if self._tries > MAX_DEATHS:
-            return await self._give_up(f"{MAX_DEATHS} ended while they started")
-        try:
-            status = await super().instantiate()
-        except Exception as error:  # noqa: BLE001  (whatever the worker's own process ran into)
-            return await self._give_up(first_line(error.__context__ or error))
-        if status == Status.failed:  # not even a process: Dask would not try again
-            return await self._give_up("its process could not be made")
-        if status == Status.running:
-            self._tries = 0
-        return status
-
-    async def _give_up(self, failure: str) -> Status:
-        self.failure = self.failure or failure
-        with suppress(AssertionError):  # Dask's, about a process that never was
-            await self.close(timeout=_CLOSE_S, reason="worker-not-started-again")
-        return Status.failed
-
-
 async def _serve(settings: HostSettings, lifeline: TextIO | None) -> None:
-    nannies = [_Nanny(settings.scheduler, **options) for options in _options(settings)]
+    slots = Slots(settings.scheduler, _options(settings), settings.life)
     stop = asyncio.Event()
     _listen(stop, lifeline)
     stopping = asyncio.create_task(stop.wait())
-    starting = asyncio.create_task(_start(nannies, settings.scheduler))
+    starting = asyncio.create_task(_start(slots.nannies, settings.scheduler))
     try:
         await _first_of(starting, stopping)
         # a nanny that is broken off as it starts never ends
-        await asyncio.wait([starting], timeout=_CLOSE_S)
+        await asyncio.wait([starting], timeout=CLOSE_S)
         if starting.done():
             starting.result()
-            await _first_of(asyncio.create_task(_end(nannies)), stopping)
+            await _keep(slots, stopping)
         if stop.is_set():
-            await _retire(nannies)
-        elif failures := [nanny.failure for nanny in nannies if nanny.failure]:
-            raise ScoringError(
-                f"a worker died, and could not be started again ({failures[-1]})",
-                where=socket.gethostname(),
-            )
+            await _retire(slots.nannies)
     finally:
         stopping.cancel()
-        closing = (nanny.close(timeout=_CLOSE_S) for nanny in nannies)
+        closing = (nanny.close(timeout=CLOSE_S) for nanny in slots.nannies)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), 2 * _CLOSE_S)
+            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), 2 * CLOSE_S)
         _kill_workers()
 
 
@@ -150,7 +114,7 @@ def _kill_workers() -> None:
         worker.kill()
 
 
-async def _start(nannies: list[_Nanny], scheduler: str) -> None:
+async def _start(nannies: list[HostNanny], scheduler: str) -> None:
     try:
         await asyncio.gather(*nannies)
     except (OSError, TimeoutError, RuntimeError) as error:
@@ -169,8 +133,13 @@ async def _start(nannies: list[_Nanny], scheduler: str) -> None:
         ) from error
 
 
-async def _end(nannies: list[_Nanny]) -> None:
-    await asyncio.gather(*(nanny.finished() for nanny in nannies))
+async def _keep(slots: Slots, stopping: asyncio.Task[Any]) -> None:
+    keeping = asyncio.create_task(slots.keep())
+    await _first_of(keeping, stopping)
+    if keeping.done():
+        keeping.result()
+    keeping.cancel()
+    await asyncio.wait([keeping])
 
 
 async def _first_of(*tasks: asyncio.Task[Any]) -> None:
@@ -230,13 +199,19 @@ def _until_end(lifeline: TextIO, loop: asyncio.AbstractEventLoop, then: Callable
         loop.call_soon_threadsafe(then)
 
 
-async def _retire(nannies: list[_Nanny]) -> None:
+async def _retire(nannies: list[HostNanny]) -> None:
     """Takes the workers from the scheduler in order: what they were doing is given to others."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(_ask_to_retire(nannies), _RETIRE_S)
+
+
+async def _ask_to_retire(nannies: list[HostNanny]) -> None:
     addresses = [nanny.worker_address for nanny in nannies if nanny.worker_address]
-    if not addresses:
-        return
-    request = nannies[0].scheduler.retire_workers(
-        workers=addresses, remove=True, close_workers=False
-    )
-    with suppress(OSError, TimeoutError):  # the scheduler may be gone
-        await asyncio.wait_for(request, _RETIRE_S)
+    for nanny in nannies:
+        if addresses and nanny.status == Status.running:
+            # it may close as it asks, and the scheduler may be gone
+            with suppress(Exception):
+                await nanny.scheduler.retire_workers(
+                    workers=addresses, remove=True, close_workers=False
+                )
+                return

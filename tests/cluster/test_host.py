@@ -1,5 +1,6 @@
 """The workers of one host, for a scheduler elsewhere: what they see, and how they end."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from click.testing import CliRunner
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, Status
 
 from corpus_lonely.cli.main import main
 from corpus_lonely.cluster import host
@@ -66,10 +68,10 @@ def client(shown: tuple[Path, Path, Path]) -> Iterator[Any]:
 
 
 def begin(
-    client: Any, shown: tuple[Path, Path, Path], **options_of_popen: Any
+    client: Any, shown: tuple[Path, Path, Path], workers: int = 1, **options_of_popen: Any
 ) -> subprocess.Popen[Any]:
-    """A host of one worker, in a process group of its own as a job is."""
-    options = ["--scheduler", client.scheduler.address, "--workers", "1", "--threads", "1"]
+    """A host of one worker or several, in a process group of its own as a job is."""
+    options = ["--scheduler", client.scheduler.address, "--workers", str(workers), "--threads", "1"]
     for name, path in zip(("ca", "cert", "key"), shown, strict=True):
         options += [f"--tls-{name}", str(path)]
     return subprocess.Popen([*COMMAND, *options], start_new_session=True, **options_of_popen)
@@ -180,6 +182,53 @@ def workers_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
             if "spawn_main" in " ".join(child.cmdline()):
                 found.append(child)
     return found
+
+
+def _break_off(address: str, dask_scheduler: Any) -> None:
+    dask_scheduler.stream_comms[address].comm.abort()
+
+
+@pytest.mark.slow
+def test_a_host_replaces_a_worker_whose_connection_broke(
+    client: Any, shown: tuple[Path, Path, Path]
+) -> None:
+    process = begin(client, shown, workers=2)
+    client.wait_for_workers(2, timeout=60)
+    lost, kept = client.scheduler_info()["workers"]
+    client.run_on_scheduler(_break_off, lost)
+    until = time.monotonic() + 30
+    while not (len(there := set(client.nthreads())) == 2 and lost not in there):
+        assert time.monotonic() < until, "it is not replaced"
+        time.sleep(0.1)
+    assert kept in there
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_workers_leave_in_order_when_the_nannies_before_them_have_closed() -> None:
+    asked: list[list[str]] = []
+
+    class Scheduler:
+        def __init__(self, failure: Exception | None) -> None:
+            self.failure = failure
+
+        async def retire_workers(self, workers: list[str], **_: Any) -> None:
+            if self.failure:
+                raise self.failure
+            asked.append(workers)
+
+    closed = RuntimeError("ConnectionPool is closed")
+    nannies: list[Any] = [
+        SimpleNamespace(status=status, worker_address=address, scheduler=Scheduler(failure))
+        for status, address, failure in (
+            (Status.closed, None, closed),
+            (Status.running, "tls://a:1", closed),  # it closes as it asks
+            (Status.running, "tls://a:2", None),
+            (Status.running, "tls://a:3", None),
+        )
+    ]
+    asyncio.run(host._retire(nannies))
+    assert asked == [["tls://a:1", "tls://a:2", "tls://a:3"]]
 
 
 @pytest.mark.slow
