@@ -1,8 +1,6 @@
 """Workers in SLURM jobs of dask-jobqueue, with the scheduler in this process."""
 
-import asyncio
 import math
-import os
 import shlex
 import shutil
 import socket
@@ -24,6 +22,7 @@ from corpus_lonely.cluster.local import ports_may_differ, silence
 from corpus_lonely.cluster.processes import DASK_CONFIG
 from corpus_lonely.cluster.security import from_files, make_credentials
 from corpus_lonely.cluster.settings import ClusterSettings, SlurmSettings
+from corpus_lonely.cluster.squeue import jobs_alive
 from corpus_lonely.cluster.upkeep import Note, Upkeep, wait_for_a_worker
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.files import output_error
@@ -153,17 +152,12 @@ async def _submit(cluster: SLURMCluster, jobs: int) -> None:
 
 
 async def _ended(cluster: SpecCluster) -> set[str]:
-    """The jobs that SLURM has no longer; none when it does not answer."""
-    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%A"]
-    asked = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    told, _ = await asked.communicate()
-    if asked.returncode:
+    """The jobs that SLURM has no longer, or will not run; none when it does not answer."""
+    alive = await jobs_alive()
+    if alive is None:
         return set()
-    queued = set(told.decode().split())
     members = cluster.workers.items()
-    return {name for name, job in members if job.job_id and job.job_id not in queued}
+    return {name for name, job in members if job.job_id and job.job_id not in alive}
 
 
 def _wait(client: Client, upkeep: Upkeep, jobs: int, asked: SlurmSettings, note: Note) -> None:
