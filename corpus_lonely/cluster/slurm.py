@@ -54,16 +54,12 @@ def slurm_cluster(
         try:
             cluster.sync(_submit, cluster, jobs)
             with (
-                Upkeep(cluster, _ended).going_on() as upkeep,
+                Upkeep(cluster, _ended, note).going_on() as upkeep,
                 Client(cluster, set_as_default=False) as client,
             ):
                 _wait(client, upkeep, jobs, settings.slurm, note)
                 check_versions(client, cluster.scheduler_address)
                 yield Cluster(client, cluster.scheduler_address, watchable_here(client))
-        except RuntimeError as error:
-            if "sbatch" not in str(error):
-                raise
-            raise InputError(f"sbatch refused the job ({_said(error)})") from None
         finally:
             cluster.close()
 
@@ -76,10 +72,19 @@ class _Job(SLURMJob):
         words = [*begin, "--scheduler", str(self.scheduler), "--name", str(self.name)]
         self._command_template = shlex.join(words)
 
+    async def start(self) -> None:
+        """Submits the job; InputError when SLURM refuses it."""
+        try:
+            await super().start()
+        except RuntimeError as error:
+            raise InputError(f"sbatch refused the job ({_said(error)})") from None
+
     async def close(self) -> None:
         """Cancels the job."""
-        await super().close()
-        self.status = Status.closed
+        try:
+            await super().close()
+        finally:
+            self.status = Status.closed
 
 
 def _spec(settings: ClusterSettings, bytes_per_worker: int, tls: Path) -> SLURMCluster:
