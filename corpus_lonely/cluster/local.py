@@ -15,12 +15,14 @@ from corpus_lonely.cluster.nanny import Crew
 from corpus_lonely.cluster.processes import DASK_CONFIG, nanny_options, plan_workers
 from corpus_lonely.cluster.security import make_credentials
 from corpus_lonely.cluster.settings import ClusterSettings
-from corpus_lonely.cluster.upkeep import Upkeep
+from corpus_lonely.cluster.upkeep import Note, Upkeep
 from corpus_lonely.errors import ScoringError, first_line
 
 
 @contextmanager
-def local_cluster(settings: ClusterSettings, bytes_per_worker: int) -> Iterator[Cluster]:
+def local_cluster(
+    settings: ClusterSettings, bytes_per_worker: int, note: Note
+) -> Iterator[Cluster]:
     """Workers of this machine, talking over loopback."""
     gpus = count_gpus() if settings.gpus else 0
     workers, threads = plan_workers(settings, bytes_per_worker, gpus)
@@ -38,11 +40,12 @@ def local_cluster(settings: ClusterSettings, bytes_per_worker: int) -> Iterator[
             crew.dismiss()
             raise
         try:
-            with Upkeep(cluster, _none).going_on():
+            with Upkeep(cluster, _none, note).going_on() as upkeep:
                 try:
                     with Client(cluster, set_as_default=False) as client:
                         yield Cluster(client, cluster.scheduler_address, watchable(client))
                 finally:
+                    upkeep.stop()  # it would tell of those that are dismissed
                     crew.dismiss()
         finally:
             cluster.close()

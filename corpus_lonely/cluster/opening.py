@@ -21,7 +21,7 @@ def open_cluster(
     """Worker processes here, in SLURM jobs or on SSH hosts, or a client of a scheduler that exists.
 
     bytes_per_worker: what one worker will need at most; fewer are started when memory is short.
-    note: told what is waited for, where that may take long.
+    note: told what is waited for, where that may take long, and why workers cannot be started again.
     The workers end with this process, however it ends; when the block is left by an error or Ctrl-C,
     those of this machine are killed and SLURM jobs are cancelled at once.
     Raises InputError when a scheduler does not answer or its workers cannot do our work, SettingsError
@@ -48,7 +48,7 @@ def _kind(
         from corpus_lonely.cluster.ssh import ssh_cluster  # noqa: PLC0415  (an extra)
 
         return ssh_cluster(settings, bytes_per_worker, note)
-    return local_cluster(settings, bytes_per_worker)
+    return local_cluster(settings, bytes_per_worker, note)
 
 
 @contextmanager

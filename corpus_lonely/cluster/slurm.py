@@ -1,8 +1,6 @@
 """Workers in SLURM jobs of dask-jobqueue, with the scheduler in this process."""
 
-import asyncio
 import math
-import os
 import shlex
 import shutil
 import socket
@@ -24,6 +22,7 @@ from corpus_lonely.cluster.local import ports_may_differ, silence
 from corpus_lonely.cluster.processes import DASK_CONFIG
 from corpus_lonely.cluster.security import from_files, make_credentials
 from corpus_lonely.cluster.settings import ClusterSettings, SlurmSettings
+from corpus_lonely.cluster.squeue import jobs_alive
 from corpus_lonely.cluster.upkeep import Note, Upkeep, wait_for_a_worker
 from corpus_lonely.errors import InputError, SettingsError
 from corpus_lonely.files import output_error
@@ -55,16 +54,12 @@ def slurm_cluster(
         try:
             cluster.sync(_submit, cluster, jobs)
             with (
-                Upkeep(cluster, _ended).going_on() as upkeep,
+                Upkeep(cluster, _ended, note).going_on() as upkeep,
                 Client(cluster, set_as_default=False) as client,
             ):
                 _wait(client, upkeep, jobs, settings.slurm, note)
                 check_versions(client, cluster.scheduler_address)
                 yield Cluster(client, cluster.scheduler_address, watchable_here(client))
-        except RuntimeError as error:
-            if "sbatch" not in str(error):
-                raise
-            raise InputError(f"sbatch refused the job ({_said(error)})") from None
         finally:
             cluster.close()
 
@@ -77,10 +72,19 @@ class _Job(SLURMJob):
         words = [*begin, "--scheduler", str(self.scheduler), "--name", str(self.name)]
         self._command_template = shlex.join(words)
 
+    async def start(self) -> None:
+        """Submits the job; InputError when SLURM refuses it."""
+        try:
+            await super().start()
+        except RuntimeError as error:
+            raise InputError(f"sbatch refused the job ({_said(error)})") from None
+
     async def close(self) -> None:
         """Cancels the job."""
-        await super().close()
-        self.status = Status.closed
+        try:
+            await super().close()
+        finally:
+            self.status = Status.closed
 
 
 def _spec(settings: ClusterSettings, bytes_per_worker: int, tls: Path) -> SLURMCluster:
@@ -153,17 +157,12 @@ async def _submit(cluster: SLURMCluster, jobs: int) -> None:
 
 
 async def _ended(cluster: SpecCluster) -> set[str]:
-    """The jobs that SLURM has no longer; none when it does not answer."""
-    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%A"]
-    asked = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    told, _ = await asked.communicate()
-    if asked.returncode:
+    """The jobs that SLURM has no longer, or will not run; none when it does not answer."""
+    alive = await jobs_alive()
+    if alive is None:
         return set()
-    queued = set(told.decode().split())
     members = cluster.workers.items()
-    return {name for name, job in members if job.job_id and job.job_id not in queued}
+    return {name for name, job in members if job.job_id and job.job_id not in alive}
 
 
 def _wait(client: Client, upkeep: Upkeep, jobs: int, asked: SlurmSettings, note: Note) -> None:

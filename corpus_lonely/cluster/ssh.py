@@ -54,7 +54,7 @@ def ssh_cluster(settings: ClusterSettings, bytes_per_worker: int, note: Note) ->
         members = list(cluster.workers.values())
         try:
             with (
-                Upkeep(cluster, _ended).going_on() as upkeep,
+                Upkeep(cluster, _ended, note).going_on() as upkeep,
                 Client(cluster, set_as_default=False) as client,
             ):
                 _tell_failures(members, note)

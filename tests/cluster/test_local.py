@@ -8,7 +8,14 @@ import psutil
 import pytest
 from distributed import Status
 
-from corpus_lonely.cluster import Cluster, ClusterSettings, open_cluster, plan_workers, processes
+from corpus_lonely.cluster import (
+    Cluster,
+    ClusterSettings,
+    open_cluster,
+    plan_workers,
+    processes,
+    upkeep,
+)
 from corpus_lonely.cluster.nanny import Nanny
 from tests.cluster.strangers import assert_only_loopback_listens, assert_strangers_are_turned_away
 
@@ -95,20 +102,24 @@ def test_a_worker_that_is_long_in_coming_back_is_waited_for(
 
 
 def test_a_nanny_that_gave_up_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_up, instantiate = [True], Nanny.instantiate
+    failures, instantiate = ["no processes", "no connection"], Nanny.instantiate
 
-    async def fail_once(nanny: Nanny) -> Status:
-        if nanny.process is not None and give_up:
-            give_up.clear()
+    async def fail_twice(nanny: Nanny) -> Status:
+        if failures:
+            failure = failures.pop()
             await nanny.close(reason="nanny-instantiate-failed")  # as Dask's does
-            raise OSError("no connection")
+            raise OSError(failure)
         return await instantiate(nanny)
 
-    with open_cluster(ONE, 0) as cluster:
-        monkeypatch.setattr(Nanny, "instantiate", fail_once)
+    for name in ("_FIRST_S", "_POLL_S"):
+        monkeypatch.setattr(upkeep, name, 0.5)
+    notes: list[str] = []
+    with open_cluster(ONE, 0, notes.append) as cluster:
+        monkeypatch.setattr(Nanny, "instantiate", fail_twice)
         before = dead_after(cluster)
         assert cluster.client.submit(os.getpid, pure=False).result(timeout=60) != before
-        assert not give_up
+        assert not failures
+    assert notes == ["Workers cannot be started again, trying on: no processes"]
 
 
 def dead_after(cluster: Cluster) -> int:

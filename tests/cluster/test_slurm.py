@@ -136,6 +136,28 @@ def test_several_workers_in_a_job_that_is_cancelled_are_replaced(
     assert jobs_so_far(pair) == 2
 
 
+@pytest.mark.long
+def test_a_job_that_is_held_is_replaced_once_slurm_takes_jobs_again(
+    slurm: Slurm, asked: SlurmSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_POLL_S", 1)
+    notes: list[str] = []
+    with open_cluster(cluster_of(asked, workers=1), note=notes.append) as opened:
+        before = opened.workers()
+        job = slurm.jobs()[0].split()[0]
+        slurm.run("scontrol", "update", "PartitionName=test", "State=INACTIVE")
+        try:
+            slurm.run("scontrol", "requeuehold", job)
+            while not any("sbatch refused the job" in note for note in notes):
+                time.sleep(0.3)
+        finally:
+            slurm.run("scontrol", "update", "PartitionName=test", "State=UP")
+        while opened.workers() <= before:
+            time.sleep(0.3)
+    assert len(notes) == len(set(notes))
+    assert all("\n" not in note for note in notes)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
