@@ -22,6 +22,7 @@ from corpus_lonely.errors import (
     StorageError,
     first_line,
 )
+from corpus_lonely.inference.budget import default_batch_tokens
 from corpus_lonely.inference.faults import device_failure
 from corpus_lonely.inference.folder import NUMERICS_VERSION, model_facts
 from corpus_lonely.scoring.failures import without_text
@@ -191,10 +192,13 @@ def _missed_gpu() -> SettingsError | None:
 
 
 def _fits(engine: "Engine", run: Run) -> bool:
-    """Whether it computes as the run wants, or as it turned out where the run left it open."""
+    """Whether it computes as one that were loaded for the run, be it that an earlier run had asked for more."""
+    from corpus_lonely.inference.device import find_precision  # noqa: PLC0415  (as above)
+
+    precision = find_precision(run.precision, engine.device)
+    batch_tokens = run.batch_tokens or default_batch_tokens(engine.device.type == "cuda")
     have = engine.settings
-    precise = run.precision in ("auto", have.precision)
-    return precise and run.batch_tokens in (None, have.batch_tokens)
+    return (have.precision, have.batch_tokens) == (precision, batch_tokens)
 
 
 def _unfit(task: Task) -> CorpusLonelyError | None:

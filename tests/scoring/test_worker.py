@@ -407,6 +407,7 @@ def test_the_device_says_how_many_tokens_a_batch_has(
     task, _ = make_task(posts, model, tmp_path / "scores", 400)
     left_open = replace(task, run=replace(task.run, batch_tokens=None))
     monkeypatch.setattr(engine, "default_batch_tokens", lambda _gpu: 4096)
+    monkeypatch.setattr(worker, "default_batch_tokens", lambda _gpu: 4096)
     monkeypatch.setattr(worker, "_engine", None)
     ready = prepare(left_open)
     assert isinstance(ready, Ready)
@@ -415,4 +416,22 @@ def test_the_device_says_how_many_tokens_a_batch_has(
     prepare(replace(task, run=replace(task.run, batch_tokens=4096)))
     assert worker._engine is loaded
     prepare(task)
-    assert worker._engine is not loaded
+    other = worker._engine
+    assert other is not loaded
+    again = prepare(left_open)  # what an earlier run asked for is not what this one leaves open
+    assert isinstance(again, Ready)
+    assert (again.batch_tokens, worker._engine is other) == (4096, False)
+
+
+def test_what_an_earlier_run_asked_for_does_not_decide_for_the_next(
+    posts: Path, model: Path, tmp_path: Path
+) -> None:
+    task, _ = make_task(posts, model, tmp_path / "scores", 400)
+    auto = replace(task, run=replace(task.run, precision="auto"))
+    usual = prepare(auto)
+    assert isinstance(usual, Ready)
+    other = "bf16" if usual.precision == "fp32" else "fp32"
+    prepare(replace(task, run=replace(task.run, precision=other)))
+    again = prepare(auto)
+    assert isinstance(again, Ready)
+    assert again.precision == usual.precision
