@@ -42,7 +42,11 @@ def coverage(
     written = {month: path for month, path in months.items() if month in changed}
     schema = table_schema("coverage")
     reasons = [name for name in schema.names if name.startswith(_DROPPED)]
-    kept = pl.concat([kept_of(written), *_unchanged(changed, before)])
+    told = _told(before)
+    unchanged = told.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))
+    kept = pl.concat([kept_of(written), unchanged.select(EMPTY_KEPT.columns)])
+    purged_before = told.select(*KEY, pl.col(f"{_DROPPED}purged").alias("purged"))
+    purged = pl.concat([purged, purged_before]).group_by(KEY).agg(pl.col("purged").sum())
     read = pl.concat([_EMPTY_COUNTS, *map(_table, counts)])
     table = (
         read.group_by(KEY)
@@ -58,7 +62,7 @@ def coverage(
             ),
         )
         .join(kept, on=KEY, how="left")
-        .join(_purged(before, purged), on=KEY, how="left")
+        .join(purged, on=KEY, how="left")
         .with_columns(pl.col("kept", "authors", "purged").fill_null(0))
         .with_columns(
             (pl.col("read") - pl.col("kept")).alias("dropped"),
@@ -66,7 +70,9 @@ def coverage(
             pl.col("purged").alias(f"{_DROPPED}purged"),
         )
     )
-    table = with_gaps(table, months, changed, _gap_days(before)).sort(KEY, nulls_last=True)
+    table = with_gaps(table, months, changed, told.select(*KEY, GAP_DAYS)).sort(
+        KEY, nulls_last=True
+    )
     return conform(table.to_arrow(), schema, "coverage")
 
 
@@ -87,6 +93,9 @@ EMPTY_KEPT = pl.DataFrame(
         "kept": pl.Int64,
         "authors": pl.Int64,
     }
+)
+_NOTHING_TOLD = pl.DataFrame(
+    schema={**EMPTY_KEPT.schema, f"{_DROPPED}purged": pl.Int64, GAP_DAYS: pl.Int64}
 )
 
 
@@ -136,24 +145,11 @@ def _counted(posts: pl.LazyFrame, rows: int) -> pl.DataFrame:
     )
 
 
-def _purged(before: Path | None, since: pl.DataFrame) -> pl.DataFrame:
-    parts = [since]
-    if before is not None:
-        table = _table(before, [*KEY, f"{_DROPPED}purged"])
-        parts.append(table.rename({f"{_DROPPED}purged": "purged"}))
-    return pl.concat(parts).group_by(KEY).agg(pl.col("purged").sum())
-
-
-def _unchanged(changed: Collection[str], before: Path | None) -> list[pl.DataFrame]:
+def _told(before: Path | None) -> pl.DataFrame:
+    """What is asked of the last table; `gap_days` is null where it is of a version that told none."""
     if before is None:
-        return [EMPTY_KEPT]
-    table = _table(before, EMPTY_KEPT.columns)
-    return [EMPTY_KEPT, table.filter(~pl.col("month").is_in(list(changed)) & (pl.col("kept") > 0))]
-
-
-def _gap_days(before: Path | None) -> pl.DataFrame:
-    """What the last table told; nothing where it is of a version that told none."""
-    with reading(before or Path(), staged=False):
-        if before is None or GAP_DAYS not in pq.read_schema(before).names:
-            return pl.DataFrame(schema={**dict.fromkeys(KEY, pl.String), GAP_DAYS: pl.Int64})
-    return _table(before, [*KEY, GAP_DAYS])
+        return _NOTHING_TOLD
+    table = _table(before, _NOTHING_TOLD.columns)
+    if GAP_DAYS in table.columns:
+        return table
+    return table.with_columns(pl.lit(None, pl.Int64).alias(GAP_DAYS))

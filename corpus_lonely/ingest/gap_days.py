@@ -1,6 +1,6 @@
 """Gaps in the table of coverage: which months lie in one, and how many days of the others do."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -80,12 +80,11 @@ def _around(month: str) -> list[str]:
 
 
 def _days_in_gaps(
-    months: Mapping[str, Path], wanted: Iterable[str]
+    months: Mapping[str, Path], wanted: Sequence[str]
 ) -> Iterator[tuple[str, str, str, int]]:
     """Month, subreddit, kind, and how many days of it lie in gaps; `wanted` in order."""
-    wanted = list(wanted)
     needed = sorted({near for month in wanted for near in _around(month)} & months.keys())
-    coming = _posts_by_day({month: months[month] for month in needed})
+    coming = posts_by_day({month: months[month] for month in needed})
     held: dict[str, pl.DataFrame] = {}
     for month in wanted:
         first, _, last = _around(month)
@@ -112,7 +111,7 @@ def _days_of(
             yield month, gap.subreddit, gap.kind, days
 
 
-def _posts_by_day(months: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFrame]]:
+def posts_by_day(months: Mapping[str, Path]) -> Iterator[tuple[str, pl.DataFrame]]:
     """Each month with its posts by `subreddit` (in lower case), `kind` and `day`; small ones are read together."""
 
     def rows(month: tuple[str, Path]) -> int:

@@ -138,8 +138,7 @@ class DayCounts:
         self, chosen: Iterable[tuple[str, str]], first_month: str, last_month: str
     ) -> None:
         self._begin = _first_day(first_month).toordinal()
-        after = months_between(last_month, last_month, beyond=1)[-1]
-        days = _first_day(after).toordinal() - self._begin
+        days = month_days(last_month)[1].toordinal() + 1 - self._begin
         self._counts: dict[tuple[str, str], npt.NDArray[np.int64]] = {
             name: np.zeros(days, np.int64) for name in chosen
         }

@@ -14,6 +14,7 @@ from corpus_lonely.errors import InputError, first_line
 from corpus_lonely.ingest.coverage import EMPTY_KEPT, kept_of
 from corpus_lonely.ingest.distinct import distinct
 from corpus_lonely.ingest.folder import PostsFolder
+from corpus_lonely.ingest.gap_days import posts_by_day
 from corpus_lonely.ingest.month_sources import ORIGIN
 from corpus_lonely.ingest.record import Record
 from corpus_lonely.parquet import open_parquet
@@ -87,9 +88,7 @@ def _read(folder: PostsFolder, record: Record, month: Month, covered: pl.DataFra
     decode(path)
     posts = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     kept = kept_of({month.name: path})
-    day = pl.col("created_at").dt.date().alias("day")
-    lower = pl.col("subreddit").str.to_lowercase()
-    days = posts.group_by(lower, "kind", day).len().collect(engine="streaming")
+    ((_, days),) = posts_by_day({month.name: path})
     everyone = distinct(posts.with_columns(pl.lit(0).alias("all")), "author", ["all"], month.rows)
     ids = distinct(posts.with_columns(pl.lit(0).alias("all")), "post_id", ["all"], month.rows)
     problem = (
