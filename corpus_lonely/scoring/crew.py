@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from corpus_lonely.cluster import Cluster
 from corpus_lonely.errors import ScoringError
+from corpus_lonely.scoring.patience import Reminder
 
 POLL_S = 1.0
 _LOST_AFTER_S = 30.0
 _TELL_AFTER_S = 60.0
-"""Of waiting without any worker; told again each time that the wait has doubled."""
+"""Of waiting without any worker."""
 _AWAY = "went away"
 _HOW: dict[object, str] = {True: "left in order", False: "died"}
 """By whether the scheduler expected a worker to go; one that is stopped without a word has died."""
@@ -26,7 +27,7 @@ class Crew:
         """Their addresses."""
         self._looked = self._answered = 0.0
         self._alone_since: float | None = None
-        self._tell_after_s = _TELL_AFTER_S
+        self._reminder = Reminder(_TELL_AFTER_S)
 
     def look(self) -> None:
         """Sees now and then who is alive; ScoringError when the scheduler is gone."""
@@ -51,13 +52,13 @@ class Crew:
     def _wait(self, now: float) -> None:
         """Tells now and then that nobody is there: a queue may take hours, so the run does not end."""
         if self.alive:
-            self._alone_since, self._tell_after_s = None, _TELL_AFTER_S
+            self._alone_since = None
+            self._reminder.reset()
             return
         if self._alone_since is None:
             self._alone_since = now
         waited = now - self._alone_since
-        if waited >= self._tell_after_s:
-            self._tell_after_s = 2 * waited
+        if self._reminder.due(waited):
             minutes = int(waited / 60)
             self._note(
                 f"No worker for {minutes} minute{'' if minutes == 1 else 's'}; waiting for one. "

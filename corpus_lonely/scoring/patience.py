@@ -6,11 +6,29 @@ from collections.abc import Callable, Iterable
 from corpus_lonely.scoring.flights import Flight
 
 _SILENT_S = 600.0
-"""Without a word from any worker; told again each time that it has doubled."""
+"""Without a word from any worker."""
 _NAMED = 3
 _TOLD_BEGINS = 3
 MAX_BEGINS = 10
 """A part that was begun so often is given up: it takes longer than its workers live."""
+
+
+class Reminder:
+    """When to tell of a wait: after a while, and again each time that it has doubled."""
+
+    def __init__(self, after_s: float) -> None:
+        self._first_s = self._next_s = after_s
+
+    def due(self, waited_s: float) -> bool:
+        """Whether it is to be told now."""
+        if waited_s < self._next_s:
+            return False
+        self._next_s = 2 * waited_s
+        return True
+
+    def reset(self) -> None:
+        """The wait is over."""
+        self._next_s = self._first_s
 
 
 class Patience:
@@ -18,18 +36,19 @@ class Patience:
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
+        self._reminder = Reminder(_SILENT_S)
         self.heard()
 
     def heard(self) -> None:
         """Somebody has told something, or there is nobody who could."""
-        self._since, self._tell_after_s = time.monotonic(), _SILENT_S
+        self._since = time.monotonic()
+        self._reminder.reset()
 
     def look(self, flights: Iterable[Flight]) -> None:
         """Tells now and then who should have been heard of by now."""
         silent = time.monotonic() - self._since
-        if silent < self._tell_after_s:
+        if not self._reminder.due(silent):
             return
-        self._tell_after_s = 2 * silent
         at_work = [f"{one.shard.part} at {one.worker}" for one in flights if one.worker]
         more = f" and {len(at_work) - _NAMED:,} more" if len(at_work) > _NAMED else ""
         who = f"; at work are {', '.join(at_work[:_NAMED])}{more}" if at_work else ""
