@@ -246,7 +246,7 @@ def test_hashed_ids_want_their_key(hidden: Path, tmp_path: Path, told: bool) -> 
     status, output = purged(home, "--ids", "HOME/ids", *right)
     assert (status, "No rows matched" in output) == (0, True)
     (home / "hashed").write_text(
-        f"{before['post_id'][0]}\n"
+        f"{frame(home)['post_id'][0]}\n"
     )  # as the column has it: no key is needed
     status, output = purged(home, "--ids", "HOME/hashed", "HOME/scores")
     assert (status, "1 rows taken out" in output, "No rows" in output) == (0, True, False)
